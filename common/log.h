@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Log: what the program says about itself, one event a line on stderr: a
+ * constant phrase, then key=value. What tasks log is an event, not this.
+ *
+ * Threads: any; one line is one write.
+ */
+
+#include "common/base.h"
+
+enum sl_log_level {
+	SL_LOG_ERROR,   /* someone must act */
+	SL_LOG_WARNING, /* odd, handled */
+	SL_LOG_NOTICE,  /* start, stop, configuration */
+	SL_LOG_INFO,    /* a task's life */
+	SL_LOG_DEBUG,
+};
+
+/* What is less important than @level is left out. Starts at SL_LOG_INFO. Call it before
+ * other threads start. @program stands in front of each line; borrowed for ever. */
+void sl_log_setup(const char *program, enum sl_log_level level);
+
+/* Whether a line at @level would be written: for lines that are dear to make. */
+bool sl_log_on(enum sl_log_level level);
+
+void sl_log(enum sl_log_level level, const char *fmt, ...) sl_printf(2, 3);
+
+/* "error", "warning", …; static memory. */
+const char *sl_log_level_name(enum sl_log_level level);
+
+/* The level called @name ("warn" is fine too); false leaves *out alone. */
+bool sl_log_level_from_name(const char *name, enum sl_log_level *out);

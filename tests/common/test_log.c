@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/log.h"
+
+#include <unistd.h>
+
+#include "tests/support/check_main.h"
+
+static char written[4096];
+
+static const char *stderr_of(enum sl_log_level level, const char *text)
+{
+	int fds[2], saved = dup(STDERR_FILENO);
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	sl_log(level, "%s", text);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	n = read(fds[0], written, sizeof(written) - 1);
+	close(fds[0]);
+	written[n > 0 ? n : 0] = '\0';
+	return written;
+}
+
+START_TEST(a_line_names_program_level_and_event)
+{
+	sl_log_setup("prog", SL_LOG_INFO);
+	ck_assert_str_eq(
+		stderr_of(SL_LOG_INFO, "task ran task=1"), "prog: info: task ran task=1\n");
+}
+END_TEST
+
+START_TEST(what_is_below_the_threshold_is_left_out)
+{
+	sl_log_setup("prog", SL_LOG_NOTICE);
+	ck_assert_str_eq(stderr_of(SL_LOG_INFO, "quiet"), "");
+	ck_assert(!sl_log_on(SL_LOG_DEBUG));
+}
+END_TEST
+
+START_TEST(a_peer_can_not_forge_a_second_line)
+{
+	sl_log_setup("prog", SL_LOG_INFO);
+	ck_assert_str_eq(stderr_of(SL_LOG_ERROR, "a\nprog: error: \033[2J"),
+		"prog: error: a?prog: error: ?[2J\n");
+}
+END_TEST
+
+START_TEST(an_endless_line_is_cut_and_still_ends)
+{
+	char text[3000];
+	size_t n;
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	sl_log_setup("prog", SL_LOG_INFO);
+	n = strlen(stderr_of(SL_LOG_INFO, text));
+	ck_assert_uint_le(n, 1024);
+	ck_assert_int_eq(written[n - 1], '\n');
+}
+END_TEST
+
+SL_CHECK_MAIN("log", a_line_names_program_level_and_event,
+	what_is_below_the_threshold_is_left_out, a_peer_can_not_forge_a_second_line,
+	an_endless_line_is_cut_and_still_ends)
