@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Transfer: Lua values out of a state into a parcel, and out of a parcel into a
+ * state. Cycles, shared tables and shared upvalues survive; standard functions
+ * and modules go by name and become the receiving state's own.
+ *
+ * Threads: the one that runs the state.
+ */
+
+#include <lua.h>
+
+#include "common/parcel.h"
+
+struct sl_error;
+
+/* How the sender wants it done. */
+struct sl_transfer {
+	const char *verb; /* "cannot @verb upvalue 'x.y': open file": "send to a goroutine" */
+	/* Fills text, file and line of @out for the Lua function at @index and leaves the stack
+	 * as it was. NULL: as a binary chunk, good only inside this process. */
+	int (*cut)(void *ctx, lua_State *L, int index, struct sl_parcel *parcel,
+		struct sl_function *out, struct sl_error *err);
+	void *ctx;
+	bool handles; /* handles may go: inside one task only */
+};
+
+/* Remembers the standard functions and modules that are in @L now as what goes by name:
+ * everything in package.loaded, one level deep, and _G. Call it once, when the state is
+ * furnished and no script has run. [-0, +0, m] */
+void sl_transfer_learn_names(lua_State *L);
+
+/* Copies the value at @index. @what begins the way to a value that can't be sent ("upvalue",
+ * "argument #2"). Raises nothing. [-0, +0, -] Returns 0, SL_EINVALID, SL_ETOO_LARGE, SL_ENOMEM.
+ */
+int sl_transfer_out(lua_State *L, int index, const char *what, const struct sl_transfer *how,
+	struct sl_parcel *parcel, struct sl_value *out, struct sl_error *err) sl_must_check;
+
+/* Copies @n values in one go, so that what they share stays shared. */
+int sl_transfer_out_many(lua_State *L, int first, size_t n, const char *what,
+	const struct sl_transfer *how, struct sl_parcel *parcel, struct sl_value *out,
+	struct sl_error *err) sl_must_check;
+
+/* Pushes @values, one each; on failure nothing is pushed. Raises nothing. [-0, +n|0, -]
+ * A named module that this state doesn't have is an error that says so. Text functions are
+ * compiled here: "t" only. */
+int sl_transfer_in(lua_State *L, const struct sl_value *values, size_t n,
+	struct sl_error *err) sl_must_check;
