@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Things that die in the middle: what is left, what is said, what is not lost."""
+import os
+import re
+import signal
+import time
+import unittest
+
+from house import Case, alive, descendants, wait_for
+
+
+class Faults(Case):
+    SLEEPER = ('task("sleeper"):command(function() log.info("pid " .. '
+               'io.open("/proc/self/stat"):read("n")) goroutine.sleep(60000) end)'
+               ':delegate_to("web-01"):build()')
+
+    def worker_pid(self, process):
+        """The pid that the sleeping task logs, read from sloth's live output."""
+        for line in process.stdout:
+            found = re.search(r"pid (\d+)", line)
+            if found:
+                return int(found.group(1))
+        raise AssertionError("no pid in the output: " + process.stderr.read())
+
+    def test_a_killed_worker_is_a_failure_that_names_the_signal(self):
+        agent = self.agent()
+        process = self.start("run", self.workflow(self.SLEEPER), agents=[agent])
+        os.kill(self.worker_pid(process), signal.SIGKILL)
+        result = self.assertExit(self.finish(process), 1)
+        self.assertRegex(result.out + result.err, r"signal 9")
+        self.assertExit(self.sloth("exec", "web-01", "-e", "return true", agents=[agent]), 0)
+
+    def test_a_segfault_is_contained(self):
+        agent = self.agent()
+        process = self.start("run", self.workflow(self.SLEEPER), agents=[agent])
+        os.kill(self.worker_pid(process), signal.SIGSEGV)
+        result = self.assertExit(self.finish(process), 1)
+        self.assertRegex(result.out + result.err, r"signal 11")
+
+    def test_a_killed_agent_leaves_an_unknown_result_and_no_process(self):
+        agent = self.agent()
+        process = self.start("run", self.workflow(self.SLEEPER), "--timeout", "5s",
+                             agents=[agent])
+        worker = self.worker_pid(process)
+        everything = descendants(agent.pid)
+        self.assertIn(worker, everything)
+        agent.process.kill()
+        agent.process.wait()
+        began = time.monotonic()
+        result = self.assertExit(self.finish(process), 3)
+        self.assertIn("web-01", result.out + result.err)
+        self.assertRegex(result.out + result.err, r"unknown|unreachable|lost")
+        wait_for(lambda: not any(map(alive, everything)), "spawner and workers are gone")
+        self.assertLess(time.monotonic() - began, 60)
+
+    def test_a_killed_sloth_leaves_its_job_running_and_its_result_waiting(self):
+        agent = self.agent()
+        path = self.workflow('task("t"):command(function() log.info("begun") '
+                             'goroutine.sleep(1500) return true, "finished alone" end)'
+                             ':delegate_to("web-01"):build()')
+        process = self.start("run", path, agents=[agent])
+        for line in process.stdout:
+            if "begun" in line:
+                break
+        process.kill()
+        process.communicate()
+        with agent.client() as client:
+            (row,) = client.call("jobs")["jobs"]
+            self.assertEqual(row["state"], "running")
+            state, events = client.finish(row["job"])
+        self.assertEqual(state, "done")
+        self.assertIn("finished alone", str(events))
+        self.assertIn("begun", str(events))
+        job = row["job"].hex()
+        result = self.assertExit(self.sloth("attach", "web-01", job, agents=[agent]), 0)
+        self.assertIn("begun", result.out)
+        self.assertIn("finished alone", result.out)
+
+    def test_children_do_not_survive_their_task(self):
+        """Neither a plain child, nor one that left the session, nor a double fork."""
+        agent = self.agent()
+        pids = self.place / "pids"
+        script = self.place / "brood.sh"
+        script.write_text('#!/bin/sh\nsleep 600 &\necho $! >>%s\n'
+                          'setsid sh -c \'sleep 601 & echo $! >>%s\' &\n'
+                          'setsid setsid sh -c \'(sleep 602 & echo $! >>%s) &\'\nwait\n'
+                          % (pids, pids, pids))
+        script.chmod(0o755)
+        path = self.workflow('task("t"):command(function() os.execute("%s & sleep 0.2; '
+                             'while [ $(wc -l <%s) -lt 3 ]; do sleep 0.05; done") '
+                             'goroutine.sleep(60000) end)'
+                             ':delegate_to("web-01"):timeout("2s"):build()' % (script, pids))
+        self.assertExit(self.sloth("run", path, agents=[agent]), 4)
+        brood = [int(word) for word in pids.read_text().split()]
+        self.assertEqual(len(brood), 3)
+        wait_for(lambda: not any(map(alive, brood)), "the whole brood is gone", 5)
+
+    def test_a_cancel_ends_the_job_and_says_who_asked(self):
+        agent = self.agent()
+        process = self.start("run", self.workflow(self.SLEEPER), agents=[agent])
+        worker = self.worker_pid(process)
+        with agent.client() as client:
+            (row,) = client.call("jobs")["jobs"]
+        self.assertExit(self.sloth("cancel", "web-01", row["job"].hex(), agents=[agent]), 0)
+        result = self.finish(process)
+        self.assertIn(result.code, (1, 130), str(result))
+        self.assertIn("cancel", result.out + result.err)
+        wait_for(lambda: not alive(worker), "the worker is gone")
+
+    def test_a_restarted_agent_does_not_know_the_job_and_it_is_not_run_again(self):
+        agent = self.agent(listen="ipc://%s/agent.sock" % self.place)
+        marker = self.place / "runs"
+        path = self.workflow('task("t"):command(function() local f = io.open("%s", "a") '
+                             'f:write("x") f:close() goroutine.sleep(60000) end)'
+                             ':delegate_to("web-01"):build()' % marker)
+        process = self.start("run", path, "--timeout", "20s", agents=[agent])
+        wait_for(marker.exists, "the task has begun")
+        agent.process.kill()
+        agent.process.wait()
+        agent.start()
+        self.assertExit(self.finish(process), 3)
+        self.assertEqual(marker.read_text(), "x")
+
+    def test_a_term_drains_and_a_second_one_does_not_wait(self):
+        agent = self.agent("--drain", "30s")
+        path = self.workflow('task("t"):command(function() log.info("begun") '
+                             'goroutine.sleep(1000) return true, "drained" end)'
+                             ':delegate_to("web-01"):build()')
+        process = self.start("run", path, agents=[agent])
+        line = next(line for line in process.stdout if "begun" in line)
+        self.assertTrue(line)
+        agent.process.send_signal(signal.SIGTERM)
+        result = self.assertExit(self.finish(process), 0)
+        self.assertIn("drained", result.out)
+        self.assertEqual(agent.process.wait(20), 0, agent.log())
+
+        agent.start()
+        process = self.start("run", self.workflow(self.SLEEPER), "--timeout", "5s",
+                             agents=[agent])
+        worker = self.worker_pid(process)
+        agent.process.send_signal(signal.SIGTERM)
+        agent.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: agent.process.poll() is not None, "the agent is gone", 5)
+        wait_for(lambda: not alive(worker), "its worker too", 5)
+        process.kill()
+        process.communicate()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
