@@ -17,7 +17,7 @@ struct sl_error;
 
 /* How the sender wants it done. */
 struct sl_transfer {
-	const char *verb; /* "cannot @verb upvalue 'x.y': open file": "send to a goroutine" */
+	const char *to; /* "cannot send upvalue 'x.y' @to: open file": "to a goroutine" */
 	/* Fills text, file and line of @out for the Lua function at @index and leaves the stack
 	 * as it was. NULL: as a binary chunk, good only inside this process. */
 	int (*cut)(void *ctx, lua_State *L, int index, struct sl_parcel *parcel,
@@ -28,16 +28,18 @@ struct sl_transfer {
 
 /* Remembers the standard functions and modules that are in @L now as what goes by name:
  * everything in package.loaded, one level deep, and _G. Call it once, when the state is
- * furnished and no script has run. [-0, +0, m] */
+ * furnished and no script has run. Raises when memory runs out. [-0, +0, m] */
 void sl_transfer_learn_names(lua_State *L);
 
-/* Copies the value at @index. @what begins the way to a value that can't be sent ("upvalue",
- * "argument #2"). Raises nothing. [-0, +0, -] Returns 0, SL_EINVALID, SL_ETOO_LARGE, SL_ENOMEM.
+/* Copies the value at @index. @what begins the way to a value that can't be sent ("params",
+ * "argument #2"); inside a function the way begins at the captured variable instead: "upvalue
+ * 'conf.file'". Raises nothing. [-0, +0, -] Returns 0, SL_EINVALID, SL_ETOO_LARGE, SL_ENOMEM.
  */
 int sl_transfer_out(lua_State *L, int index, const char *what, const struct sl_transfer *how,
 	struct sl_parcel *parcel, struct sl_value *out, struct sl_error *err) sl_must_check;
 
-/* Copies @n values in one go, so that what they share stays shared. */
+/* Copies @n values in one go, so that what they share stays shared. The way to the i-th begins
+ * with "@what #i". */
 int sl_transfer_out_many(lua_State *L, int first, size_t n, const char *what,
 	const struct sl_transfer *how, struct sl_parcel *parcel, struct sl_value *out,
 	struct sl_error *err) sl_must_check;

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/handle.h"
+
+#include <stddef.h>
+
+/* Keys in the registry and in metatables: their addresses. */
+static char list_key, marker_key;
+
+struct handle_box {
+	struct sl_handle *handle; /* NULL once given back */
+	struct handle_box **link; /* what points to this box; NULL: on no list */
+	struct handle_box *next;  /* sl_handle_list.first */
+};
+
+void sl_handle_list_attach(lua_State *L, struct sl_handle_list *list)
+{
+	lua_pushlightuserdata(L, list);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &list_key);
+}
+
+static void unlink_box(struct handle_box *box)
+{
+	if (!box->link)
+		return;
+	*box->link = box->next;
+	if (box->next)
+		box->next->link = box->link;
+	box->link = NULL;
+}
+
+static void link_box(struct handle_box *box, struct sl_handle_list *list)
+{
+	box->next = list->first;
+	box->link = &list->first;
+	if (box->next)
+		box->next->link = &box->next;
+	list->first = box;
+}
+
+static void give_back(struct handle_box *box)
+{
+	unlink_box(box);
+	sl_handle_unref(sl_steal(box->handle));
+}
+
+void sl_handle_list_drop(struct sl_handle_list *list)
+{
+	while (list->first)
+		give_back(list->first);
+}
+
+/* __gc */
+static int l_gc(lua_State *L)
+{
+	struct handle_box *box = lua_touserdata(L, 1);
+
+	if (box && box->handle)
+		give_back(box);
+	return 0;
+}
+
+/* __eq: two userdata of one object are equal */
+static int l_eq(lua_State *L)
+{
+	struct sl_handle *a = sl_handle_at(L, 1), *b = sl_handle_at(L, 2);
+
+	lua_pushboolean(L, a && a == b);
+	return 1;
+}
+
+void sl_handle_define(lua_State *L, const char *kind, const luaL_Reg *methods)
+{
+	static const luaL_Reg always[] = {{"__gc", l_gc}, {"__eq", l_eq}, {NULL, NULL}};
+
+	luaL_newmetatable(L, kind);
+	luaL_setfuncs(L, always, 0);
+	lua_pushboolean(L, true);
+	lua_rawsetp(L, -2, &marker_key);
+	lua_pushstring(L, kind);
+	lua_setfield(L, -2, "__metatable");
+	if (methods) {
+		lua_newtable(L);
+		luaL_setfuncs(L, methods, 0);
+		lua_setfield(L, -2, "__index");
+	}
+	lua_pop(L, 1);
+}
+
+void sl_handle_push(lua_State *L, struct sl_handle *handle)
+{
+	struct handle_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
+
+	*box = (struct handle_box){.handle = NULL};
+	luaL_setmetatable(L, handle->kind);
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) == LUA_TLIGHTUSERDATA)
+		link_box(box, lua_touserdata(L, -1));
+	lua_pop(L, 1);
+	box->handle = sl_handle_ref(handle);
+}
+
+struct sl_handle *sl_handle_at(lua_State *L, int index)
+{
+	struct handle_box *box;
+	bool marked;
+
+	if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
+		return NULL;
+	marked = lua_rawgetp(L, -1, &marker_key) == LUA_TBOOLEAN;
+	lua_pop(L, 2);
+	if (!marked)
+		return NULL;
+	box = lua_touserdata(L, index);
+	return box->handle;
+}
+
+struct sl_handle *sl_handle_check(lua_State *L, int arg, const char *kind)
+{
+	struct handle_box *box = luaL_checkudata(L, arg, kind);
+
+	return box->handle;
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The way into a state: nodes of the parcel become tables and functions when
+ * they are first met and are filled when their turn comes, without recursion.
+ * The marks in the parcel say which number a node has here.
+ *
+ * It runs in protected mode; what it holds besides is in struct build.
+ */
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "lua/handle.h"
+#include "lua/names.h"
+#include "lua/transfer.h"
+
+/* The last line of a file on which we believe a function to begin. */
+#define LAST_LINE 10000000
+
+/* What building a text function may execute: the few instructions that make the closure. */
+#define PRELUDE_INSTRUCTIONS 16
+
+struct build {
+	lua_State *L;
+	const struct sl_value *values;
+	size_t n_values;
+	struct sl_error error;
+
+	struct sl_value *nodes; /* tables and functions, in the order of their numbers */
+	uint32_t n_nodes, max_nodes;
+	bool has_meta;
+};
+
+enum {
+	SLOT_BUILD = 1,
+	SLOT_NODES, /* table: number → value */
+};
+
+static _Noreturn void stop(struct build *build, enum sl_code code, const char *why)
+{
+	sl_fail(&build->error, code, "%s", why);
+	lua_pushnil(build->L);
+	lua_error(build->L);
+	__builtin_unreachable();
+}
+
+/* Gives the node on the top of the stack a number, to be filled later. [-0, +0, m] */
+static uint32_t add_node(struct build *build, struct sl_value value)
+{
+	if (build->n_nodes == build->max_nodes) {
+		uint32_t max = build->max_nodes ? build->max_nodes * 2 : 32;
+		struct sl_value *nodes = realloc(build->nodes, max * sizeof(*nodes));
+
+		if (!nodes)
+			stop(build, SL_ENOMEM, "not enough memory");
+		build->nodes = nodes;
+		build->max_nodes = max;
+	}
+	build->nodes[build->n_nodes++] = value;
+	lua_pushvalue(build->L, -1);
+	lua_rawseti(build->L, SLOT_NODES, build->n_nodes);
+	return build->n_nodes;
+}
+
+/* ---- functions ---- */
+
+/* Hands lua_load() an empty line for each that comes before the text in its file, then what
+ * declares the captured variables, then the text. */
+struct source {
+	size_t n_lines;
+	struct sl_bytes head, text;
+};
+
+static const char *read_source(lua_State *L, void *data, size_t *size)
+{
+	static const char lines[] = "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"
+				    "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n";
+	struct source *source = data;
+	struct sl_bytes *next = source->head.size > 0 ? &source->head : &source->text;
+	struct sl_bytes piece = *next;
+
+	(void)L;
+	if (source->n_lines > 0) {
+		*size = source->n_lines < sizeof(lines) - 1 ? source->n_lines
+		                                            : sizeof(lines) - 1;
+		source->n_lines -= *size;
+		return lines;
+	}
+	next->size = 0;
+	*size = piece.size;
+	return piece.size > 0 ? piece.data : NULL;
+}
+
+/* Pushes "local a,b return ". [-0, +1, m] */
+static void push_head(lua_State *L, const struct sl_function *function)
+{
+	luaL_Buffer buffer;
+
+	luaL_buffinit(L, &buffer);
+	for (size_t i = 0; i < function->n_upvalues; i++) {
+		luaL_addstring(&buffer, i == 0 ? "local " : ",");
+		luaL_addlstring(&buffer, function->upvalues[i].name.data,
+			function->upvalues[i].name.size);
+	}
+	luaL_addstring(&buffer, " return ");
+	luaL_pushresult(&buffer);
+}
+
+static void stop_prelude(lua_State *L, lua_Debug *info)
+{
+	(void)info;
+	luaL_error(L, "the text is not a function");
+}
+
+/* Runs the chunk on the top, which makes the function. It may do nothing else: it sees no
+ * globals yet and gets a few instructions only. [-1, +1, e] */
+static void run_prelude(struct build *build)
+{
+	lua_State *L = build->L;
+	lua_Hook hook = lua_gethook(L);
+	int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+	int status;
+
+	lua_pushnil(L);
+	lua_setupvalue(L, -2, 1);
+	lua_sethook(L, stop_prelude, LUA_MASKCOUNT, PRELUDE_INSTRUCTIONS);
+	status = lua_pcall(L, 0, 1, 0);
+	lua_sethook(L, hook, mask, count);
+	if (status == LUA_ERRMEM)
+		stop(build, SL_ENOMEM, "not enough memory");
+	if (status != LUA_OK || !lua_isfunction(L, -1) || lua_iscfunction(L, -1))
+		stop(build, SL_EINVALID, "what should be a function's text is something else");
+}
+
+/* Gives the function on the top its globals back. They are one variable for all functions that
+ * the chunk made. [-0, +0, -] */
+static void set_env(lua_State *L)
+{
+	const char *name;
+
+	for (int i = 1; (name = lua_getupvalue(L, -1, i)); i++) {
+		lua_pop(L, 1);
+		if (strcmp(name, "_ENV") != 0)
+			continue;
+		lua_pushglobaltable(L);
+		lua_setupvalue(L, -2, i);
+	}
+}
+
+/* [-0, +1, e] */
+static void compile_text(struct build *build, const struct sl_function *function)
+{
+	lua_State *L = build->L;
+	struct source source = {.text = function->text};
+
+	if (function->line < 1 || function->line > LAST_LINE)
+		stop(build, SL_EINVALID, "a function with an impossible line number");
+	source.n_lines = function->line - 1;
+	lua_pushliteral(L, "@");
+	lua_pushlstring(L, function->file.data, function->file.size);
+	lua_concat(L, 2);
+	push_head(L, function);
+	source.head.data = lua_tolstring(L, -1, &source.head.size);
+	if (lua_load(L, read_source, &source, lua_tostring(L, -2), "t") != LUA_OK)
+		stop(build, SL_EINVALID, lua_tostring(L, -1));
+	run_prelude(build);
+	set_env(L);
+	lua_replace(L, -3);
+	lua_pop(L, 1);
+}
+
+/* [-0, +1, e] */
+static void load_binary(struct build *build, const struct sl_function *function)
+{
+	if (luaL_loadbufferx(build->L, function->text.data, function->text.size, "=?", "b") !=
+		LUA_OK)
+		stop(build, SL_ENOMEM, lua_tostring(build->L, -1));
+}
+
+static void push_function(struct build *build, struct sl_function *function)
+{
+	if (function->mark) {
+		lua_rawgeti(build->L, SLOT_NODES, function->mark);
+		return;
+	}
+	if (function->binary)
+		load_binary(build, function);
+	else
+		compile_text(build, function);
+	function->mark = add_node(
+		build, (struct sl_value){.kind = SL_VALUE_FUNCTION, .function = function});
+}
+
+/* ---- one value ---- */
+
+static void push_table(struct build *build, struct sl_table *table)
+{
+	if (table->mark) {
+		lua_rawgeti(build->L, SLOT_NODES, table->mark);
+		return;
+	}
+	lua_createtable(build->L, table->n_array, table->n_pairs);
+	table->mark =
+		add_node(build, (struct sl_value){.kind = SL_VALUE_TABLE, .table = table});
+}
+
+static void push_named(struct build *build, struct sl_bytes name)
+{
+	lua_State *L = build->L;
+
+	lua_pushlstring(L, name.data, name.size);
+	if (!sl_names_push(L, lua_tostring(L, -1))) {
+		lua_pushfstring(
+			L, "'%s' is not here: %s", lua_tostring(L, -2), lua_tostring(L, -1));
+		stop(build, SL_EINVALID, lua_tostring(L, -1));
+	}
+	lua_remove(L, -2);
+}
+
+/* [-0, +1, e] */
+static void push(struct build *build, struct sl_value value)
+{
+	lua_State *L = build->L;
+
+	switch (value.kind) {
+	case SL_VALUE_NIL:
+		lua_pushnil(L);
+		return;
+	case SL_VALUE_BOOLEAN:
+		lua_pushboolean(L, value.boolean);
+		return;
+	case SL_VALUE_INTEGER:
+		lua_pushinteger(L, value.integer);
+		return;
+	case SL_VALUE_FLOAT:
+		lua_pushnumber(L, value.number);
+		return;
+	case SL_VALUE_STRING:
+		lua_pushlstring(L, value.string.data, value.string.size);
+		return;
+	case SL_VALUE_TABLE:
+		push_table(build, value.table);
+		return;
+	case SL_VALUE_FUNCTION:
+		push_function(build, value.function);
+		return;
+	case SL_VALUE_NAMED:
+		push_named(build, value.string);
+		return;
+	case SL_VALUE_HANDLE:
+		sl_handle_push(L, value.handle);
+		return;
+	}
+}
+
+/* ---- filling what the top of the stack has ---- */
+
+static void fill_table(struct build *build, const struct sl_table *table)
+{
+	lua_State *L = build->L;
+
+	for (size_t i = 0; i < table->n_array; i++) {
+		push(build, table->array[i]);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	for (size_t i = 0; i < table->n_pairs; i++) {
+		push(build, table->pairs[i].key);
+		push(build, table->pairs[i].value);
+		lua_rawset(L, -3);
+	}
+	if (table->meta) {
+		push_table(build, table->meta);
+		lua_pop(L, 1);
+		build->has_meta = true;
+	}
+}
+
+/* Makes upvalue @i of the function on the top, which has @number, the variable @cell. */
+static void join(struct build *build, uint32_t number, int i, struct sl_cell *cell)
+{
+	lua_State *L = build->L;
+
+	if (cell->mark_function) {
+		lua_rawgeti(L, SLOT_NODES, cell->mark_function);
+		lua_upvaluejoin(L, -2, i, -1, (int)cell->mark_index);
+		lua_pop(L, 1);
+		return;
+	}
+	cell->mark_function = number;
+	cell->mark_index = (uint32_t)i;
+	push(build, cell->value);
+	lua_setupvalue(L, -2, i);
+}
+
+static struct sl_upvalue *find_upvalue(const struct sl_function *function, const char *name)
+{
+	for (size_t i = 0; i < function->n_upvalues; i++)
+		if (sl_bytes_equal(function->upvalues[i].name, sl_bytes_of(name)))
+			return &function->upvalues[i];
+	return NULL;
+}
+
+/* A text's captured variables are found by name. */
+static void fill_text(struct build *build, uint32_t number, const struct sl_function *function)
+{
+	const char *name;
+
+	for (int i = 1; (name = lua_getupvalue(build->L, -1, i)); i++) {
+		struct sl_upvalue *upvalue = find_upvalue(function, name);
+
+		lua_pop(build->L, 1);
+		if (upvalue)
+			join(build, number, i, upvalue->cell);
+	}
+}
+
+/* Globals that come along don't replace what is here. */
+static void fill_globals(struct build *build, const struct sl_function *function)
+{
+	lua_State *L = build->L;
+
+	lua_pushglobaltable(L);
+	for (size_t i = 0; i < function->n_globals; i++) {
+		push(build, function->globals[i].key);
+		lua_pushvalue(L, -1);
+		if (lua_rawget(L, -3) == LUA_TNIL) {
+			lua_pop(L, 1);
+			push(build, function->globals[i].value);
+			lua_rawset(L, -3);
+		} else {
+			lua_pop(L, 2);
+		}
+	}
+	lua_pop(L, 1);
+}
+
+static void fill_function(
+	struct build *build, uint32_t number, const struct sl_function *function)
+{
+	if (function->binary)
+		for (size_t i = 0; i < function->n_upvalues; i++)
+			join(build, number, (int)i + 1, function->upvalues[i].cell);
+	else
+		fill_text(build, number, function);
+	if (function->n_globals > 0)
+		fill_globals(build, function);
+}
+
+/* Metatables come last: __gc counts only if it is there when the metatable is set. */
+static void set_metatables(struct build *build)
+{
+	lua_State *L = build->L;
+
+	for (uint32_t i = 0; i < build->n_nodes; i++) {
+		struct sl_value *node = &build->nodes[i];
+
+		if (node->kind != SL_VALUE_TABLE || !node->table->meta)
+			continue;
+		lua_rawgeti(L, SLOT_NODES, i + 1);
+		lua_rawgeti(L, SLOT_NODES, node->table->meta->mark);
+		lua_setmetatable(L, -2);
+		lua_pop(L, 1);
+	}
+}
+
+/* f(build, nil) → values */
+static int l_build(lua_State *L)
+{
+	struct build *build = lua_touserdata(L, SLOT_BUILD);
+
+	lua_createtable(L, 8, 0);
+	lua_replace(L, SLOT_NODES);
+	luaL_checkstack(L, (int)build->n_values + LUA_MINSTACK, "too many values");
+	for (size_t i = 0; i < build->n_values; i++)
+		push(build, build->values[i]);
+	for (uint32_t i = 0; i < build->n_nodes; i++) {
+		lua_rawgeti(L, SLOT_NODES, i + 1);
+		if (build->nodes[i].kind == SL_VALUE_TABLE)
+			fill_table(build, build->nodes[i].table);
+		else
+			fill_function(build, i + 1, build->nodes[i].function);
+		lua_pop(L, 1);
+	}
+	if (build->has_meta)
+		set_metatables(build);
+	return (int)build->n_values;
+}
+
+static void clear_marks(struct build *build)
+{
+	for (uint32_t i = 0; i < build->n_nodes; i++) {
+		struct sl_value *node = &build->nodes[i];
+
+		if (node->kind == SL_VALUE_TABLE) {
+			node->table->mark = 0;
+			continue;
+		}
+		node->function->mark = 0;
+		for (size_t u = 0; u < node->function->n_upvalues; u++)
+			node->function->upvalues[u].cell->mark_function = 0;
+	}
+}
+
+static int build_protected(struct build *build)
+{
+	lua_State *L = build->L;
+	int status;
+
+	if (build->n_values > 100000 || !lua_checkstack(L, (int)build->n_values + 8))
+		return sl_fail(
+			&build->error, SL_ETOO_LARGE, "too many values: %zu", build->n_values);
+	lua_pushcfunction(L, l_build);
+	lua_pushlightuserdata(L, build);
+	lua_pushnil(L);
+	status = lua_pcall(L, 2, (int)build->n_values, 0);
+	if (status == LUA_OK)
+		return 0;
+	if (build->error.code == SL_OK)
+		sl_fail(&build->error, status == LUA_ERRMEM ? SL_ENOMEM : SL_EINVALID, "%s",
+			lua_isstring(L, -1) ? lua_tostring(L, -1) : "failed");
+	lua_pop(L, 1);
+	return build->error.code;
+}
+
+int sl_transfer_in(lua_State *L, const struct sl_value *values, size_t n, struct sl_error *err)
+{
+	struct build build = {.L = L, .values = values, .n_values = n};
+	bool collecting = lua_gc(L, LUA_GCISRUNNING);
+	int code;
+
+	lua_gc(L, LUA_GCSTOP);
+	code = build_protected(&build);
+	if (collecting)
+		lua_gc(L, LUA_GCRESTART);
+	clear_marks(&build);
+	free(build.nodes);
+	if (code != 0 && err)
+		*err = build.error;
+	return code;
+}
