@@ -51,7 +51,3 @@ int sl_flags_parse(const struct sl_flag *own, const struct sl_flag *common, int 
 
 /* One line each, as --help shows them. */
 void sl_flags_print(const struct sl_flag *flags, FILE *to);
-
-/* The name in @names (ends with NULL) that @word was most likely meant to be; NULL when none is
- * near. */
-const char *sl_nearest(const char *word, const char *const *names);

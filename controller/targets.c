@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/nearest.h"
 #include "controller/flags.h"
 
 #define MAX_NAME 128
