@@ -33,7 +33,8 @@ struct sl_workflow_task {
 		*targets; /* as written: names, @groups, addresses; n = 0: this machine */
 	size_t n_targets;
 	int64_t timeout_ms; /* 0: none */
-	int line;           /* where task("…") stands in the file */
+	const char *file;   /* where task("…") stands: the workflow file or one it required */
+	int line;
 };
 
 /* Runs the file and collects what it defined. A file that doesn't parse, an unknown method, a
@@ -41,21 +42,26 @@ struct sl_workflow_task {
 int sl_workflow_load(const char *path, const struct sl_workflow_args *args,
 	struct sl_workflow **out, struct sl_error *err) sl_must_check;
 
+/* NULL is fine. */
 void sl_workflow_free(struct sl_workflow *workflow);
+SL_DEFINE_CLEANUP(struct sl_workflow *, sl_workflow_free);
 
-/* "" for a file that has tasks only. */
+/* "" for a file that has tasks only, and for what was not said. */
 const char *sl_workflow_name(const struct sl_workflow *workflow);
+const char *sl_workflow_description(const struct sl_workflow *workflow);
+const char *sl_workflow_version(const struct sl_workflow *workflow);
 int64_t sl_workflow_timeout_ms(const struct sl_workflow *workflow); /* 0: none */
 
 /* The tasks to run, in order; borrowed. */
 size_t sl_workflow_n_tasks(const struct sl_workflow *workflow);
 const struct sl_workflow_task *sl_workflow_task(const struct sl_workflow *workflow, size_t i);
 
-/* Fills name, function, params, values and timeout of @out, in @parcel. SL_EINVALID names what
- * can't be shipped and the way to it. */
+/* Fills all of @out but its deps, limits and meta, in @parcel. SL_EINVALID names what can't be
+ * shipped and the way to it. */
 int sl_workflow_pack(struct sl_workflow *workflow, size_t i, struct sl_parcel *parcel,
 	struct sl_task *out, struct sl_error *err) sl_must_check;
 
-/* The same for a bare chunk of Lua (sloth exec -e): a task called @name. */
+/* The same for a bare chunk of Lua (sloth exec -e): a task called @name. @file is what messages
+ * call the chunk. One that doesn't parse is SL_EINVALID with FILE:LINE. */
 int sl_workflow_pack_chunk(const char *chunk, const char *file, const char *name,
 	struct sl_parcel *parcel, struct sl_task *out, struct sl_error *err) sl_must_check;

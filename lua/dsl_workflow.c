@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What can be said of a workflow.
+ */
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "common/nearest.h"
+#include "lua/dsl.h"
+
+static void set_description(lua_State *L)
+{
+	if (lua_type(L, 2) != LUA_TSTRING)
+		sl_dsl_complain(
+			L, 1, "description: expected a string, got %s", luaL_typename(L, 2));
+	lua_settop(L, 2);
+	sl_dsl_set_field(L, "description");
+}
+
+static void set_version(lua_State *L)
+{
+	sl_dsl_check_text(L, 2, "version");
+	lua_settop(L, 2);
+	sl_dsl_set_field(L, "version");
+}
+
+/* The value at the top is number @i of the list: a task that is not in it yet. */
+static void check_task(lua_State *L, lua_Integer i)
+{
+	struct sl_dsl_object *task = sl_dsl_object(L, -1, SL_DSL_TASK);
+
+	if (!task)
+		sl_dsl_complain(L, 1, "tasks: number %d is a %s, not a task%s", (int)i,
+			luaL_typename(L, -1),
+			lua_type(L, -1) == LUA_TSTRING
+				? ": write the task's variable, without quotes"
+				: "");
+	for (lua_Integer j = 1; j < i; j++) {
+		if (lua_rawgeti(L, 2, j) == LUA_TUSERDATA && lua_rawequal(L, -1, -2))
+			sl_dsl_complain(L, 1, "tasks: '%.80s' is in the list twice",
+				sl_dsl_string(L, -1, "name"));
+		lua_pop(L, 1);
+	}
+	task->listed = true;
+}
+
+static void set_tasks(lua_State *L)
+{
+	lua_Integer n = 0;
+
+	if (!lua_istable(L, 2))
+		sl_dsl_complain(L, 1,
+			"tasks: expected a list of tasks, got %s: write :tasks({ a_task, … })",
+			luaL_typename(L, 2));
+	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1))
+		n++;
+	if (n == 0)
+		sl_dsl_complain(L, 1, "tasks: the list is empty");
+	if ((lua_Integer)lua_rawlen(L, 2) != n)
+		sl_dsl_complain(L, 1,
+			"tasks: expected a list without holes: is one of the variables nil?");
+	lua_newtable(L);
+	for (lua_Integer i = 1; i <= n; i++) {
+		lua_rawgeti(L, 2, i);
+		check_task(L, i);
+		lua_rawseti(L, -2, i);
+	}
+	sl_dsl_set_field(L, "tasks");
+}
+
+static const char *const config_keys[] = {"timeout", NULL};
+static const char *const later_keys[] = {"max_parallel", "max_fail", "fail_fast", NULL};
+
+static void set_config_timeout(lua_State *L)
+{
+	struct sl_dsl_object *object = lua_touserdata(L, 1);
+
+	object->timeout_ms = sl_dsl_duration(L, lua_gettop(L), "config: timeout");
+}
+
+static _Noreturn void unknown_key(lua_State *L, const char *key)
+{
+	const char *nearest = sl_nearest(key, config_keys);
+
+	for (size_t i = 0; later_keys[i]; i++)
+		if (strcmp(key, later_keys[i]) == 0)
+			sl_dsl_complain(
+				L, 1, "config: %s is not supported by this version", key);
+	if (nearest)
+		sl_dsl_complain(
+			L, 1, "config: unknown key '%.40s'; did you mean '%s'?", key, nearest);
+	sl_dsl_complain(L, 1, "config: unknown key '%.40s'; it knows: timeout", key);
+}
+
+static void set_config(lua_State *L)
+{
+	sl_dsl_check_keys(L, 2, "config", "config({ timeout = \"5m\" })");
+	lua_settop(L, 2);
+	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+		if (strcmp(lua_tostring(L, -2), "timeout") != 0)
+			unknown_key(L, lua_tostring(L, -2));
+		set_config_timeout(L);
+	}
+	lua_pushboolean(L, 1);
+	sl_dsl_set_field(L, "config");
+}
+
+/* It is complete as it is; who is used to build() may say it. */
+static void build(lua_State *L)
+{
+	(void)L;
+}
+
+const struct sl_dsl_method sl_dsl_workflow_methods[] = {
+	{"description", set_description, 1},
+	{"version", set_version, 1},
+	{"tasks", set_tasks, 1},
+	{"config", set_config, 1},
+	{"build", build, 0},
+	{"on_complete", NULL, 0},
+	{NULL, NULL, 0},
+};
+
+int sl_dsl_l_define(lua_State *L)
+{
+	int n = lua_gettop(L);
+
+	lua_settop(L, 2);
+	sl_dsl_new(L, SL_DSL_WORKFLOW);
+	if (n < 2)
+		return 1;
+	if (!lua_istable(L, 2))
+		sl_dsl_complain(L, 3,
+			"expected a table, got %s: write workflow.define(\"name\", { tasks = { "
+			"a_task } })",
+			luaL_typename(L, 2));
+	for (lua_pushnil(L); lua_next(L, 2);) {
+		if (lua_type(L, -2) != LUA_TSTRING)
+			sl_dsl_complain(L, 3,
+				"expected names as keys, found a %s: say tasks = "
+				"{ … }",
+				luaL_typename(L, -2));
+		sl_dsl_call(L, 3, lua_tostring(L, -2));
+	}
+	lua_settop(L, 3);
+	return 1;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Stand-ins: the modules of a task, at the top level of a workflow file. There
+ * they can be required and captured, and go by name to where the task runs;
+ * called before that they raise an error that says so. log and print do work:
+ * they write to stderr, as stdout is for results.
+ *
+ * Threads: the one that runs the state.
+ */
+
+#include <lua.h>
+
+/* Puts the modules into package.loaded and the globals of @L. [-0, +0, m] */
+void sl_stand_in_open(lua_State *L);
