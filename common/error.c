@@ -29,7 +29,8 @@ static const struct {
 
 #define N_CODES (sizeof(codes) / sizeof(codes[0]))
 
-static void fill(struct sl_error *err, enum sl_code code, const char *fmt, va_list args)
+static sl_printf(3, 0) void fill(
+	struct sl_error *err, enum sl_code code, const char *fmt, va_list args)
 {
 	char text[sizeof(err->text)];
 
