@@ -9,6 +9,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/parcel.h"
 #include "common/state.h"
 #include "common/task.h"
 
@@ -32,12 +33,15 @@ enum sl_op {
 /* "hello", "submit", …; static memory. */
 const char *sl_op_name(enum sl_op op);
 
+/* False, and *out left alone, for a name that is no op's. */
+bool sl_op_from_name(struct sl_bytes name, enum sl_op *out);
+
 struct sl_request {
 	enum sl_op op;
 	struct sl_job_id job;   /* submit, next, cancel, forget */
 	struct sl_bytes task;   /* submit: an encoded task */
 	uint64_t after;         /* submit, next */
-	uint64_t wait_ms;       /* submit, next */
+	uint64_t wait_ms;       /* submit, next; at most SL_MAX_WAIT_MS when decoded */
 	uint64_t max_bytes;     /* submit, next; 0: as much as the agent likes */
 	struct sl_bytes reason; /* cancel */
 	struct sl_bytes filter; /* jobs: a state's name, or empty for all */
@@ -105,6 +109,7 @@ struct sl_reply {
 	struct sl_stat stat;
 };
 
+/* Appends to @out, which on failure has what it had. Returns 0, SL_ENOMEM or SL_ETOO_LARGE. */
 int sl_request_encode(const struct sl_request *request, struct sl_buffer *out,
 	struct sl_error *err) sl_must_check;
 
@@ -114,6 +119,7 @@ int sl_request_encode(const struct sl_request *request, struct sl_buffer *out,
 int sl_request_decode(
 	struct sl_bytes bytes, struct sl_request *out, struct sl_error *err) sl_must_check;
 
+/* As sl_request_encode(). */
 int sl_reply_encode(const struct sl_reply *reply, struct sl_buffer *out,
 	struct sl_error *err) sl_must_check;
 
