@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lua/workflow.h"
 
-#include <sys/stat.h>
+#include <glob.h>
 
 #include "common/error.h"
 #include "tests/support/check_main.h"
@@ -488,6 +488,30 @@ START_TEST(a_file_that_changes_while_it_runs_is_packed_as_it_was_loaded)
 }
 END_TEST
 
+START_TEST(the_shipped_examples_load_and_pack)
+{
+	struct sl_workflow_args args = {0};
+	size_t n = 0;
+	glob_t found;
+
+	ck_assert_int_eq(glob(SL_SOURCE_ROOT "/examples/*.sloth", 0, NULL, &found), 0);
+	for (; n < found.gl_pathc; n++) {
+		struct sl_workflow *workflow;
+		struct sl_error err;
+
+		ck_assert_msg(sl_workflow_load(found.gl_pathv[n], &args, &workflow, &err) == 0,
+			"%s", err.text);
+		for (size_t i = 0; i < sl_workflow_n_tasks(workflow); i++) {
+			pack(workflow, i);
+			sl_parcel_free(parcel);
+		}
+		sl_workflow_free(workflow);
+	}
+	ck_assert_uint_ge(n, 6);
+	globfree(&found);
+}
+END_TEST
+
 /* ---- chunks ---- */
 
 START_TEST(a_chunk_becomes_the_body_of_a_function)
@@ -543,4 +567,5 @@ SL_CHECK_MAIN("workflow", tasks_without_a_workflow_run_in_the_order_built,
 	what_cannot_be_sent_is_refused_with_the_way_to_it,
 	functions_of_a_module_beside_the_file_are_cut_from_theirs,
 	a_file_that_changes_while_it_runs_is_packed_as_it_was_loaded,
-	a_chunk_becomes_the_body_of_a_function, a_chunk_that_is_none_is_refused)
+	the_shipped_examples_load_and_pack, a_chunk_becomes_the_body_of_a_function,
+	a_chunk_that_is_none_is_refused)
