@@ -85,6 +85,11 @@ void sl_conn_close(struct sl_conn *conn, int delay_ms);
 void sl_conn_set_user(struct sl_conn *conn, void *user);
 void *sl_conn_user(const struct sl_conn *conn);
 
+/* Bytes that wait to be sent: what a peer that doesn't read makes us keep. An accepted
+ * connection with SL_MAX_BACKLOG_BYTES of them is not read until it has taken some; who has
+ * long polls to answer keeps replies small meanwhile. */
+size_t sl_conn_backlog(const struct sl_conn *conn);
+
 /* The peer's uid, on an accepted ipc connection only; false else. */
 bool sl_conn_peer_uid(const struct sl_conn *conn, uint32_t *out_uid);
 

@@ -29,6 +29,7 @@
 #define SL_IDLE_MS 60000
 #define SL_WRITE_MS 30000 /* a peer that doesn't take a reply in this time is closed */
 #define SL_HELLO_FAILED_CLOSE_MS 100
+#define SL_MAX_BACKLOG_BYTES (4u << 20) /* replies that a peer has not taken yet */
 
 /* next */
 #define SL_MAX_WAIT_MS 30000 /* longer wait_ms is cut to this */

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Inbox: how NNG's threads tell the loop that an operation has completed. A
+ * completion is one nng_aio with its place in the queue; since an aio has at
+ * most one operation under way, no memory is ever needed to queue it.
+ *
+ * Threads: completions arrive on NNG's; everything else is the loop's.
+ */
+
+#include <nng/nng.h>
+
+#include "common/base.h"
+
+struct sl_error;
+
+struct sl_completion {
+	struct sl_inbox *inbox;
+	nng_aio *aio;
+	struct sl_completion *next; /* guarded by: inbox lock */
+	bool pending;               /* owner: loop. An operation is under way, or queued here */
+	void (*fn)(void *ctx);      /* on the loop, when it has completed */
+	void *ctx;
+};
+
+struct sl_inbox;
+
+int sl_inbox_new(struct sl_inbox **out, struct sl_error *err) sl_must_check;
+void sl_inbox_free(struct sl_inbox *inbox);
+
+/* Readable when something has completed. */
+int sl_inbox_fd(const struct sl_inbox *inbox);
+
+/* Calls back for everything that has completed by now. */
+void sl_inbox_dispatch(struct sl_inbox *inbox);
+
+int sl_completion_init(struct sl_completion *completion, struct sl_inbox *inbox,
+	void (*fn)(void *ctx), void *ctx, struct sl_error *err) sl_must_check;
+
+/* Ends the operation under way, forgets a completion that waits, frees the aio. Blocks until
+ * NNG has let go of it, which is at once when nothing is pending. */
+void sl_completion_deinit(struct sl_completion *completion);
