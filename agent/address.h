@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Address: where the agent may listen. Until connections can be encrypted that
+ * is this machine alone.
+ */
+
+#include "common/base.h"
+
+struct sl_error;
+
+/* SL_EINVALID for what is no address, SL_EDENIED for one beyond this machine. */
+int sl_address_check_listen(const char *url, struct sl_error *err) sl_must_check;
