@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/crew.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/loop.h"
+#include "agent/spawner.h"
+#include "agent/sweep.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+
+/* The least time between two attempts at what may fail again at once. */
+#define RETRY_MS 1000
+
+/* How much is read from one hand before the others have their turn. */
+#define MAX_READS 8
+
+struct sl_hand {
+	TAILQ_ENTRY(sl_hand) link; /* sl_crew.idle or .taken */
+	struct sl_crew *crew;
+	pid_t pid;
+	int fd;
+	struct sl_loop_watch *watch;
+	struct sl_buffer in, out;
+	bool taken;
+	bool link_ended;  /* nothing more is read from it or written to it */
+	bool kill_wanted; /* the spawner has still to be told */
+	struct sl_hand_end end;
+	void *user;
+};
+
+TAILQ_HEAD(hand_list, sl_hand);
+
+struct sl_crew {
+	struct sl_loop *loop;
+	const struct sl_crew_ops *ops;
+	void *ctx;
+	size_t stock; /* immutable after new */
+
+	pid_t spawner; /* 0: there is none now */
+	int control;
+	struct sl_loop_watch *control_watch;
+	struct sl_loop_timer *retry;
+	int64_t spawner_start_ms;
+	bool spawner_died;    /* and what it left is not all gone */
+	int64_t fill_from_ms; /* not before; workers or forks failed */
+
+	struct hand_list idle, taken; /* sl_hand.link */
+	size_t n_idle;
+	size_t n_waiting; /* as last told */
+	size_t n_asked;   /* hands that the spawner has been asked for */
+	size_t n_unasked; /* hands that it has still to be asked for */
+	bool kill_wanted; /* some hand's kill_wanted */
+};
+
+static void talk_to_spawner(struct sl_crew *crew);
+
+static void end_link(struct sl_hand *hand)
+{
+	hand->link_ended = true;
+	sl_loop_watch_set(hand->watch, 0);
+}
+
+void sl_hand_kill(struct sl_hand *hand)
+{
+	if (hand->end.was_killed || hand->end.broke_link)
+		return;
+	hand->end.was_killed = true;
+	hand->kill_wanted = true;
+	hand->crew->kill_wanted = true;
+	talk_to_spawner(hand->crew);
+}
+
+void sl_hand_condemn(struct sl_hand *hand, const struct sl_error *why)
+{
+	sl_log(SL_LOG_WARNING, "worker ended for what it wrote pid=%d why=%s", (int)hand->pid,
+		why->text);
+	end_link(hand);
+	sl_hand_kill(hand);
+	hand->end.broke_link = true;
+}
+
+static void free_hand(struct sl_hand *hand)
+{
+	sl_loop_watch_free(hand->watch);
+	close(hand->fd);
+	sl_buffer_deinit(&hand->in);
+	sl_buffer_deinit(&hand->out);
+	free(hand);
+}
+
+static void hand_over_frames(struct sl_hand *hand)
+{
+	struct sl_link_frame frame;
+	struct sl_error err;
+	size_t at = 0, used;
+	int result = 0;
+
+	while (!hand->link_ended) {
+		struct sl_bytes rest = {hand->in.data + at, hand->in.size - at};
+
+		result = sl_link_next(rest, &frame, &used, &err);
+		if (result != 0)
+			break;
+		at += used;
+		if (frame.kind == SL_LINK_BATCH || frame.kind == SL_LINK_FINISHED)
+			hand->crew->ops->frame(hand->crew->ctx, hand, &frame);
+		else
+			result = sl_fail(&err, SL_EPROTOCOL, "a frame that is for workers");
+		if (result < 0)
+			break;
+	}
+	if (result < 0)
+		sl_hand_condemn(hand, &err);
+	sl_buffer_consume(&hand->in, at);
+}
+
+/* Reads at most @max_reads pieces and hands over the frames in them. */
+static void read_hand(struct sl_hand *hand, int max_reads)
+{
+	struct sl_error err;
+	int result = 0;
+
+	for (int i = 0; i < max_reads && result == 0 && !hand->link_ended; i++) {
+		result = sl_link_receive(hand->fd, &hand->in, &err);
+		if (result == 0)
+			hand_over_frames(hand);
+	}
+	if (result < 0 && result != SL_ECLOSED)
+		sl_hand_condemn(hand, &err);
+	else if (result < 0)
+		end_link(hand);
+	/* What one big frame needed isn't needed for ever. */
+	if (hand->in.size == 0)
+		sl_buffer_deinit(&hand->in);
+	if (hand->taken)
+		hand->crew->ops->paused(hand->crew->ctx, hand);
+}
+
+static void write_hand(struct sl_hand *hand)
+{
+	struct sl_error err;
+	int result;
+
+	if (hand->link_ended)
+		return;
+	result = sl_link_flush(hand->fd, &hand->out, &err);
+	/* A hand that can't be written to may have left something to read; its end is told by
+	 * the spawner. */
+	if (result != SL_LINK_MORE)
+		sl_buffer_deinit(&hand->out);
+	sl_loop_watch_set(
+		hand->watch, SL_LOOP_READ | (result == SL_LINK_MORE ? SL_LOOP_WRITE : 0u));
+}
+
+static void on_hand(void *ctx, unsigned what)
+{
+	struct sl_hand *hand = ctx;
+
+	if (what & SL_LOOP_WRITE)
+		write_hand(hand);
+	if (what & SL_LOOP_READ)
+		read_hand(hand, MAX_READS);
+}
+
+void sl_hand_send(struct sl_hand *hand, const struct sl_link_frame *frame)
+{
+	struct sl_error err;
+
+	if (!sl_link_append(&hand->out, frame)) {
+		sl_fail(&err, SL_ENOMEM, "no memory for what it is to be told");
+		sl_hand_condemn(hand, &err);
+		return;
+	}
+	write_hand(hand);
+}
+
+static void add_hand(struct sl_crew *crew, pid_t pid, int fd)
+{
+	struct sl_hand *hand = calloc(1, sizeof(*hand));
+	struct sl_error err;
+
+	if (hand) {
+		hand->crew = crew;
+		hand->pid = pid;
+		hand->fd = fd;
+		if (sl_loop_watch_new(crew->loop, fd, SL_LOOP_READ, on_hand, hand, &hand->watch,
+			    &err) < 0) {
+			free(hand);
+			hand = NULL;
+		}
+	}
+	if (!hand) {
+		/* The worker ends when its socket closes. */
+		close(fd);
+		sl_log(SL_LOG_ERROR, "no memory for a worker pid=%d", (int)pid);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&crew->idle, hand, link);
+	crew->n_idle++;
+	crew->ops->ready(crew->ctx);
+}
+
+static struct sl_hand *find(struct sl_crew *crew, pid_t pid)
+{
+	struct sl_hand *hand;
+
+	TAILQ_FOREACH(hand, &crew->taken, link)
+	if (hand->pid == pid)
+		return hand;
+	TAILQ_FOREACH(hand, &crew->idle, link)
+	if (hand->pid == pid)
+		return hand;
+	return NULL;
+}
+
+/* Something failed that would fail again if it were tried at once. */
+static void hold_back(struct sl_crew *crew)
+{
+	crew->fill_from_ms = sl_clock_monotonic_ms() + RETRY_MS;
+	sl_loop_timer_set(crew->retry, RETRY_MS);
+}
+
+static void lose_idle_hand(struct sl_crew *crew, struct sl_hand *hand)
+{
+	if (!crew->spawner_died)
+		sl_log(SL_LOG_WARNING, "an idle worker died pid=%d status=%d", (int)hand->pid,
+			hand->end.status);
+	TAILQ_REMOVE(&crew->idle, hand, link);
+	crew->n_idle--;
+	free_hand(hand);
+	hold_back(crew);
+}
+
+static void lose_hand(struct sl_crew *crew, struct sl_hand *hand)
+{
+	if (!hand->taken) {
+		lose_idle_hand(crew, hand);
+		return;
+	}
+	/* Its last words; the socket holds a bounded number of them. */
+	if (!hand->link_ended)
+		read_hand(hand, 1024);
+	TAILQ_REMOVE(&crew->taken, hand, link);
+	crew->ops->gone(crew->ctx, hand, &hand->end);
+	free_hand(hand);
+}
+
+static void on_report(struct sl_crew *crew, const struct sl_spawner_report *report, int fd)
+{
+	struct sl_hand *hand;
+
+	switch (report->news) {
+	case SL_SPAWNER_WORKER:
+		crew->n_asked--;
+		add_hand(crew, report->pid, fd);
+		break;
+	case SL_SPAWNER_NO_WORKER:
+		crew->n_asked--;
+		sl_log(SL_LOG_ERROR, "cannot fork a worker: %s", strerror(report->status));
+		hold_back(crew);
+		break;
+	default:
+		if (report->news == SL_SPAWNER_REMAINS)
+			sl_log(SL_LOG_ERROR,
+				"a process that a worker started cannot be killed worker=%d",
+				(int)report->pid);
+		hand = find(crew, report->pid);
+		if (!hand)
+			break;
+		hand->end.status = report->status;
+		lose_hand(crew, hand);
+	}
+}
+
+/* Reads one report. False when there is none now, or no spawner any more. */
+static bool read_report(struct sl_crew *crew, bool *out_closed)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct sl_spawner_report report;
+	struct iovec iov = {&report, sizeof(report)};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control.space)};
+	ssize_t n = recvmsg(crew->control, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *head;
+	int fd = -1;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n != sizeof(report)) {
+		*out_closed = true;
+		return false;
+	}
+	head = CMSG_FIRSTHDR(&msg);
+	if (head && head->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(head), sizeof(fd));
+	if (report.news == SL_SPAWNER_WORKER && fd < 0) {
+		/* Our descriptors ran out: the worker sees its socket closed, and ends. */
+		report.news = SL_SPAWNER_NO_WORKER;
+		report.status = EMFILE;
+	}
+	on_report(crew, &report, fd);
+	return true;
+}
+
+static bool ask_spawner(struct sl_crew *crew, enum sl_spawner_verb verb, int number)
+{
+	struct sl_spawner_request request = {verb, number};
+	ssize_t n = send(crew->control, &request, sizeof(request), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return n == sizeof(request);
+}
+
+/* Tells the spawner what it has still to be told, as far as the socket takes it. */
+static void talk_to_spawner(struct sl_crew *crew)
+{
+	struct sl_hand *hand;
+	bool stuck = false;
+
+	if (!crew->spawner)
+		return;
+	if (crew->kill_wanted) {
+		TAILQ_FOREACH(hand, &crew->taken, link)
+		if (!stuck && hand->kill_wanted) {
+			stuck = !ask_spawner(crew, SL_SPAWNER_KILL, hand->pid);
+			hand->kill_wanted = stuck;
+		}
+		crew->kill_wanted = stuck;
+	}
+	if (crew->n_unasked > 0 && !stuck) {
+		stuck = !ask_spawner(crew, SL_SPAWNER_FORK, (int)crew->n_unasked);
+		if (!stuck) {
+			crew->n_asked += crew->n_unasked;
+			crew->n_unasked = 0;
+		}
+	}
+	sl_loop_watch_set(crew->control_watch, SL_LOOP_READ | (stuck ? SL_LOOP_WRITE : 0u));
+}
+
+static bool keep_none(void *ctx, pid_t pid)
+{
+	(void)ctx;
+	(void)pid;
+	return false;
+}
+
+static int start_spawner(struct sl_crew *crew, struct sl_error *err);
+
+static void on_retry(void *ctx)
+{
+	struct sl_crew *crew = ctx;
+	struct sl_error err;
+
+	if (crew->spawner_died)
+		return;
+	if (!crew->spawner && start_spawner(crew, &err) < 0) {
+		sl_log(SL_LOG_ERROR, "%s", err.text);
+		sl_loop_timer_set(crew->retry, RETRY_MS);
+		return;
+	}
+	sl_crew_fill(crew, crew->n_waiting);
+}
+
+/* The spawner took its workers along, and all that they had started fell to us. */
+static void finish_burial(struct sl_crew *crew)
+{
+	struct sl_hand *hand;
+	int64_t since_ms = sl_clock_monotonic_ms() - crew->spawner_start_ms;
+
+	while ((hand = TAILQ_FIRST(&crew->idle)))
+		lose_hand(crew, hand);
+	while ((hand = TAILQ_FIRST(&crew->taken))) {
+		hand->end.spawner_died = true;
+		lose_hand(crew, hand);
+	}
+	crew->spawner_died = false;
+	crew->fill_from_ms = 0;
+	sl_loop_timer_set(crew->retry, since_ms < RETRY_MS ? RETRY_MS - since_ms : 0);
+}
+
+void sl_crew_on_child(struct sl_crew *crew)
+{
+	struct sl_error err;
+	int n;
+
+	if (!crew->spawner_died)
+		return;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	n = sl_sweep(keep_none, NULL, &err);
+	if (n < 0)
+		sl_log(SL_LOG_ERROR, "cannot look for what workers left behind: %s", err.text);
+	if (n <= 0)
+		finish_burial(crew);
+}
+
+static void on_spawner_gone(struct sl_crew *crew)
+{
+	sl_log(SL_LOG_ERROR, "the spawner died; running tasks die with it pid=%d",
+		(int)crew->spawner);
+	sl_loop_watch_free(crew->control_watch);
+	crew->control_watch = NULL;
+	close(crew->control);
+	kill(crew->spawner, SIGKILL);
+	waitpid(crew->spawner, NULL, 0);
+	crew->spawner = 0;
+	crew->n_asked = crew->n_unasked = 0;
+	crew->spawner_died = true;
+	sl_crew_on_child(crew);
+}
+
+static void on_control(void *ctx, unsigned what)
+{
+	struct sl_crew *crew = ctx;
+	bool closed = false;
+
+	if (what & SL_LOOP_WRITE)
+		talk_to_spawner(crew);
+	while (read_report(crew, &closed))
+		;
+	if (closed)
+		on_spawner_gone(crew);
+}
+
+static int start_spawner(struct sl_crew *crew, struct sl_error *err)
+{
+	int result;
+
+	crew->spawner_start_ms = sl_clock_monotonic_ms();
+	result = sl_spawner_start(&crew->spawner, &crew->control, err);
+	if (result < 0)
+		return result;
+	result = sl_loop_watch_new(crew->loop, crew->control, SL_LOOP_READ, on_control, crew,
+		&crew->control_watch, err);
+	if (result < 0) {
+		close(crew->control);
+		waitpid(crew->spawner, NULL, 0);
+		crew->spawner = 0;
+	}
+	return result;
+}
+
+int sl_crew_new(struct sl_loop *loop, size_t stock, const struct sl_crew_ops *ops, void *ctx,
+	struct sl_crew **out, struct sl_error *err)
+{
+	struct sl_crew *crew = calloc(1, sizeof(*crew));
+	int result;
+
+	if (!crew)
+		return sl_fail(err, SL_ENOMEM, "no memory for the crew");
+	crew->loop = loop;
+	crew->ops = ops;
+	crew->ctx = ctx;
+	crew->stock = stock;
+	TAILQ_INIT(&crew->idle);
+	TAILQ_INIT(&crew->taken);
+	result = sl_sweep_become_reaper(err);
+	if (result == 0)
+		result = sl_loop_timer_new(loop, on_retry, crew, &crew->retry, err);
+	if (result == 0)
+		result = start_spawner(crew, err);
+	if (result < 0) {
+		sl_crew_free(crew);
+		return result;
+	}
+	sl_crew_fill(crew, 0);
+	*out = crew;
+	return 0;
+}
+
+static void free_hands(struct hand_list *list)
+{
+	struct sl_hand *hand;
+
+	while ((hand = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, hand, link);
+		free_hand(hand);
+	}
+}
+
+void sl_crew_free(struct sl_crew *crew)
+{
+	if (!crew)
+		return;
+	free_hands(&crew->idle);
+	free_hands(&crew->taken);
+	sl_loop_timer_free(crew->retry);
+	if (crew->spawner) {
+		sl_loop_watch_free(crew->control_watch);
+		close(crew->control);
+		waitpid(crew->spawner, NULL, 0);
+	}
+	free(crew);
+}
+
+struct sl_hand *sl_crew_take(struct sl_crew *crew, void *user)
+{
+	struct sl_hand *hand = TAILQ_FIRST(&crew->idle);
+
+	if (!hand)
+		return NULL;
+	TAILQ_REMOVE(&crew->idle, hand, link);
+	crew->n_idle--;
+	TAILQ_INSERT_HEAD(&crew->taken, hand, link);
+	hand->taken = true;
+	hand->user = user;
+	return hand;
+}
+
+void sl_crew_fill(struct sl_crew *crew, size_t n_waiting)
+{
+	size_t wanted = crew->stock + n_waiting;
+	size_t coming = crew->n_idle + crew->n_asked + crew->n_unasked;
+
+	crew->n_waiting = n_waiting;
+	if (wanted <= coming || !crew->spawner || sl_clock_monotonic_ms() < crew->fill_from_ms)
+		return;
+	crew->n_unasked += wanted - coming;
+	talk_to_spawner(crew);
+}
+
+size_t sl_crew_n_idle(const struct sl_crew *crew)
+{
+	return crew->n_idle;
+}
+
+void *sl_hand_user(const struct sl_hand *hand)
+{
+	return hand->user;
+}
+
+pid_t sl_hand_pid(const struct sl_hand *hand)
+{
+	return hand->pid;
+}
