@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "agent/address.h"
+#include "agent/jobs.h"
+#include "agent/loop.h"
+#include "agent/options.h"
+#include "agent/service.h"
+#include "agent/trust.h"
+#include "common/duration.h"
+#include "common/error.h"
+#include "common/log.h"
+
+struct agent {
+	const struct sl_options *options;
+	struct sl_trust_config trust_config;
+	struct sl_service_config service_config;
+	struct sl_loop *loop;
+	struct sl_trust *trust;
+	struct sl_jobs *jobs;
+	struct sl_service *service;
+	struct sl_loop_timer *drain;
+	char bound[256];  /* the first address */
+	bool listening;   /* on all addresses */
+	bool has_workers; /* the stock was full once */
+	bool stopping;
+	bool drained; /* stopping, and nothing runs any more */
+};
+
+/* A descriptor that others may hold open, 1 above all, must not keep its number free. */
+static void close_ready_fd(int fd)
+{
+	int null;
+
+	if (fd > STDERR_FILENO) {
+		close(fd);
+		return;
+	}
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, fd);
+		close(null);
+	}
+}
+
+static void tell_ready(struct agent *agent)
+{
+	int fd = agent->options->ready_fd;
+
+	if (!agent->listening || !agent->has_workers)
+		return;
+	sl_log(SL_LOG_NOTICE, "ready name=%s address=%s", agent->options->name, agent->bound);
+	if (fd < 0)
+		return;
+	if (dprintf(fd, "%s\n", agent->bound) < 0)
+		sl_log(SL_LOG_WARNING, "cannot write to --ready-fd %d: %s", fd,
+			strerror(errno));
+	close_ready_fd(fd);
+}
+
+static void on_ready(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	agent->has_workers = true;
+	tell_ready(agent);
+}
+
+static void on_changed(void *ctx, struct sl_job *job)
+{
+	struct agent *agent = ctx;
+
+	if (agent->service)
+		sl_service_job_changed(agent->service, job);
+}
+
+static void on_idle(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	if (!agent->stopping || agent->drained)
+		return;
+	agent->drained = true;
+	sl_loop_timer_clear(agent->drain);
+	if (sl_service_say_goodbye(agent->service) == 0)
+		sl_loop_stop(agent->loop);
+}
+
+static void on_alone(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	if (agent->drained)
+		sl_loop_stop(agent->loop);
+}
+
+static void on_drain_over(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	sl_log(SL_LOG_WARNING, "tasks are stopped that still run n=%zu",
+		sl_jobs_n_live(agent->jobs));
+	sl_jobs_stop_all(agent->jobs, "the agent is stopping");
+}
+
+static void on_stop_signal(void *ctx)
+{
+	struct agent *agent = ctx;
+	char time[32];
+
+	if (agent->stopping) {
+		sl_log(SL_LOG_NOTICE, "stopping at once running=%zu",
+			sl_jobs_n_live(agent->jobs));
+		sl_loop_stop(agent->loop);
+		return;
+	}
+	agent->stopping = true;
+	sl_log(SL_LOG_NOTICE, "stopping running=%zu drain=%s", sl_jobs_n_live(agent->jobs),
+		sl_duration_format(agent->options->drain_ms, time, sizeof(time)));
+	sl_service_stop_listening(agent->service);
+	sl_loop_timer_set(agent->drain, agent->options->drain_ms);
+	sl_jobs_drain(agent->jobs);
+}
+
+static const struct sl_jobs_ops jobs_ops = {
+	.changed = on_changed,
+	.ready = on_ready,
+	.idle = on_idle,
+};
+
+static int check_addresses(const struct sl_options *options, struct sl_error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < options->n_listen && result == 0; i++)
+		result = sl_address_check_listen(options->listen[i], err);
+	return result;
+}
+
+static int make_parts(struct agent *agent, struct sl_error *err)
+{
+	const struct sl_options *options = agent->options;
+	struct sl_jobs_config jobs_config = {
+		options->max_tasks, options->max_queued, options->prefork};
+	int result = sl_loop_new(&agent->loop, err);
+
+	if (result == 0)
+		result = sl_loop_timer_new(
+			agent->loop, on_drain_over, agent, &agent->drain, err);
+	if (result == 0)
+		result = sl_loop_signal(agent->loop, SIGTERM, on_stop_signal, agent, err);
+	if (result == 0)
+		result = sl_loop_signal(agent->loop, SIGINT, on_stop_signal, agent, err);
+	if (result == 0)
+		result = sl_trust_new(&agent->trust_config, &agent->trust, err);
+	if (result == 0)
+		result = sl_jobs_new(
+			agent->loop, &jobs_config, &jobs_ops, agent, &agent->jobs, err);
+	if (result == 0)
+		result = sl_service_new(agent->loop, agent->jobs, agent->trust,
+			&agent->service_config, on_alone, agent, &agent->service, err);
+	return result;
+}
+
+static int listen_all(struct agent *agent, struct sl_error *err)
+{
+	char bound[sizeof(agent->bound)];
+	int result = 0;
+
+	for (size_t i = 0; i < agent->options->n_listen && result == 0; i++) {
+		char *out = i == 0 ? agent->bound : bound;
+
+		result = sl_service_listen(
+			agent->service, agent->options->listen[i], out, sizeof(bound), err);
+		if (result == 0)
+			sl_log(SL_LOG_NOTICE, "listening address=%s", out);
+	}
+	return result;
+}
+
+/* Two descriptors a task and one a connection: as many as we may have. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		sl_log(SL_LOG_WARNING, "cannot raise the limit of descriptors: %s",
+			strerror(errno));
+}
+
+static int run(struct agent *agent, struct sl_error *err)
+{
+	int result = check_addresses(agent->options, err);
+
+	if (result == 0)
+		result = make_parts(agent, err);
+	if (result < 0)
+		return result;
+	raise_descriptor_limit(); /* the spawner started with what tasks are to have */
+	result = listen_all(agent, err);
+	if (result < 0)
+		return result;
+	agent->listening = true;
+	agent->has_workers = agent->options->prefork == 0;
+	tell_ready(agent);
+	return sl_loop_run(agent->loop, err);
+}
+
+int sl_agent_run(const struct sl_options *options)
+{
+	struct agent agent = {
+		.options = options,
+		.trust_config = {options->state_dir, options->authorized_keys, options->name,
+			options->allow_uids, options->n_allow_uids},
+		.service_config = {options->name, options->max_tasks, options->max_queued},
+	};
+	struct sl_error err;
+	int result;
+
+	signal(SIGPIPE, SIG_IGN);
+	result = run(&agent, &err);
+	if (result < 0)
+		sl_log(SL_LOG_ERROR, "%s", err.text);
+	sl_service_free(agent.service);
+	sl_jobs_free(agent.jobs);
+	sl_trust_free(agent.trust);
+	sl_loop_timer_free(agent.drain);
+	sl_loop_free(agent.loop);
+	if (result == 0)
+		sl_log(SL_LOG_NOTICE, "stopped");
+	return result < 0 ? 1 : 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/peer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/trust.h"
+#include "common/error.h"
+#include "proto/endpoint.h"
+#include "proto/identity.h"
+
+struct sl_peer *sl_peer_new(struct sl_conn *conn)
+{
+	struct sl_peer *peer = calloc(1, sizeof(*peer));
+
+	if (!peer)
+		return NULL;
+	peer->conn = conn;
+	TAILQ_INIT(&peer->waiting);
+	sl_random(peer->nonce, sizeof(peer->nonce));
+	return peer;
+}
+
+void sl_peer_free(struct sl_peer *peer)
+{
+	free(peer);
+}
+
+/* What a peer calls itself is for people to read; who it is says its key or uid. */
+static void set_who(struct sl_peer *peer, struct sl_bytes name, const char *identity)
+{
+	if (name.size > 0 && name.size <= 64)
+		snprintf(peer->who, sizeof(peer->who), "%.*s (%s)", (int)name.size, name.data,
+			identity);
+	else
+		snprintf(peer->who, sizeof(peer->who), "%s", identity);
+}
+
+static bool is_signed_well(const struct sl_peer *peer, const struct sl_peer_host *host,
+	const struct sl_request *request)
+{
+	return sl_identity_check_hello(request->hello.key, sl_bytes_of(host->agent_name),
+		host->boot, peer->nonce, request->hello.nonce, request->hello.sig);
+}
+
+static int check_signature(struct sl_peer *peer, const struct sl_peer_host *host,
+	const struct sl_request *request, struct sl_error *err)
+{
+	char identity[64], key[80];
+	bool known;
+
+	known = sl_trust_knows_key(host->trust, request->hello.key, identity, sizeof(identity));
+	if (!is_signed_well(peer, host, request))
+		return sl_fail(err, SL_EDENIED, "the signature of the hello is wrong");
+	if (!known) {
+		sl_public_key_format(request->hello.key, key, sizeof(key));
+		return sl_fail(err, SL_EDENIED,
+			"agent %s doesn't know this key; add a line to its authorized_keys: %s",
+			host->agent_name, key);
+	}
+	set_who(peer, request->hello.name, identity);
+	return 0;
+}
+
+int sl_peer_hello(struct sl_peer *peer, const struct sl_peer_host *host,
+	const struct sl_request *request, struct sl_error *err)
+{
+	char identity[32];
+	uint32_t uid;
+	int result;
+
+	if (sl_conn_peer_uid(peer->conn, &uid) && sl_trust_knows_uid(host->trust, uid)) {
+		snprintf(identity, sizeof(identity), "uid %u", uid);
+		set_who(peer, request->hello.name, identity);
+	} else if (request->hello.signed_) {
+		result = check_signature(peer, host, request, err);
+		if (result < 0) {
+			peer->refused = true;
+			return result;
+		}
+	} else {
+		return sl_fail(err, SL_EHELLO, "say hello with a signature of the nonce");
+	}
+	peer->welcome = true;
+	sl_conn_set_welcome(peer->conn);
+	return 0;
+}
