@@ -13,7 +13,8 @@
 #define MAX_NAME_BYTES 256
 #define MAX_METHODS 32
 
-static char lists_key; /* its address: the key in the registry */
+/* Their addresses are keys in the registry. */
+static char lists_key, words_key;
 
 /* ---- complaints ---- */
 
@@ -250,6 +251,39 @@ void sl_dsl_check_keys(lua_State *L, int index, const char *what, const char *ex
 				what, luaL_typename(L, -2), example);
 }
 
+uint64_t sl_dsl_count(lua_State *L, const char *what, uint64_t least, uint64_t most)
+{
+	int exact = 0;
+	lua_Integer n = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &exact) : 0;
+
+	if (!exact || n < 0 || (uint64_t)n < least || (uint64_t)n > most)
+		sl_dsl_complain(L, 1, "%s: expected a whole number from %llu to %llu", what,
+			(unsigned long long)least, (unsigned long long)most);
+	return (uint64_t)n;
+}
+
+_Noreturn void sl_dsl_unknown_key(
+	lua_State *L, const char *what, const char *key, const char *const *keys)
+{
+	const char *nearest = sl_nearest(key, keys);
+
+	if (nearest)
+		sl_dsl_complain(L, 1, "%s: unknown key '%.40s'; did you mean '%s'?", what, key,
+			nearest);
+	sl_dsl_complain(L, 1, "%s: unknown key '%.40s'", what, key);
+}
+
+void sl_dsl_need(lua_State *L, unsigned word, const char *name)
+{
+	unsigned words;
+
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &words_key);
+	words = (unsigned)lua_tointeger(L, -1);
+	lua_pop(L, 1);
+	if (word & ~words)
+		sl_dsl_complain(L, 1, "%s is not supported by this version", name);
+}
+
 /* ---- methods ---- */
 
 static const struct sl_dsl_method *methods_of(const char *kind)
@@ -307,8 +341,7 @@ static int l_index(lua_State *L)
 		method++;
 	if (!method->name)
 		unknown_method(L, object);
-	if (!method->set)
-		sl_dsl_complain(L, 1, "%s is not supported by this version", method->name);
+	sl_dsl_need(L, method->set ? method->word : ~0U, method->name);
 	lua_pushlightuserdata(L, (void *)method);
 	lua_pushstring(L, object->kind);
 	lua_pushcclosure(L, l_method, 2);
@@ -364,8 +397,10 @@ static void define_kind(lua_State *L, const char *kind)
 	lua_pop(L, 1);
 }
 
-void sl_dsl_open(lua_State *L)
+void sl_dsl_open(lua_State *L, unsigned words)
 {
+	lua_pushinteger(L, words);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &words_key);
 	lua_newtable(L);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &lists_key);
 	define_kind(L, SL_DSL_TASK);

@@ -15,7 +15,7 @@
 
 #include <lua.h>
 
-#include "common/base.h"
+#include "lua/workflow.h"
 
 #define SL_DSL_TASK "task"
 #define SL_DSL_WORKFLOW "workflow"
@@ -26,15 +26,19 @@ struct sl_dsl_object {
 	int at_line;        /* on which the method that is running was looked up */
 	unsigned order;     /* task: the how many-th build(), from 1; 0: not built */
 	bool listed;        /* task: a workflow has it */
-	int64_t timeout_ms; /* 0: none */
+	int64_t timeout_ms; /* task: 0: none */
+	struct sl_workflow_retries retries;      /* task */
+	uint64_t memory_bytes, processes, files; /* task: limits; 0: the agent's default */
+	struct sl_workflow_config config;        /* workflow */
 };
 
 /* Fields of both: file, name, description. Of a task: command (a function), targets (a list of
- * strings, or a function), params, env (tables), workdir, user. Of a workflow: version, tasks
- * (a list). What was not said is nil. */
+ * strings, or a function), params, env (tables), workdir, user, depends_on (a list of names),
+ * and the functions run_if, abort_if, on_success, on_failure, on_timeout. Of a workflow:
+ * version, tasks (a list). What was not said is nil. */
 
-/* Defines the globals task and workflow. [-0, +0, m] */
-void sl_dsl_open(lua_State *L);
+/* Defines the globals task and workflow. @words as in struct sl_workflow_args. [-0, +0, m] */
+void sl_dsl_open(lua_State *L, unsigned words);
 
 /* Pushes the list of all objects of @kind, in the order made. [-0, +1, m] */
 void sl_dsl_push_all(lua_State *L, const char *kind);
@@ -62,10 +66,14 @@ _Noreturn void sl_dsl_complain(lua_State *L, int index, const char *fmt, ...) sl
 struct sl_dsl_method {
 	const char *name;
 	/* The object is at 1, the arguments are at 2 and 3 (nil where not given). NULL: a word
-	 * that WORKFLOW files may have but this version does nothing about. [-0, +0, e] */
+	 * about which this version does nothing. [-0, +0, e] */
 	void (*set)(lua_State *L);
 	int n_arguments; /* at most */
+	unsigned word;   /* enum sl_workflow_word: refused unless the caller acts on it */
 };
+
+/* Complains unless the caller of load acts on @word. [-0, +0, v] */
+void sl_dsl_need(lua_State *L, unsigned word, const char *name);
 
 /* What the kinds define: their methods, ending with an empty one, and the function that makes
  * an object. */
@@ -80,6 +88,13 @@ struct sl_dsl_object *sl_dsl_new(lua_State *L, const char *kind);
 
 /* Calls method @name of the object at @index with the value at the top. [-1, +0, e] */
 void sl_dsl_call(lua_State *L, int index, const char *name);
+
+/* Complains about @key, which is none of @keys (ends with NULL). */
+_Noreturn void sl_dsl_unknown_key(
+	lua_State *L, const char *what, const char *key, const char *const *keys);
+
+/* The whole number at the top, from @least to @most. [-0, +0, e] */
+uint64_t sl_dsl_count(lua_State *L, const char *what, uint64_t least, uint64_t most);
 
 /* Sets a field of the object at 1, once, to the value at the top. [-1, +0, e] */
 void sl_dsl_set_field(lua_State *L, const char *name);

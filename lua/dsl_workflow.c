@@ -7,7 +7,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "common/nearest.h"
 #include "lua/dsl.h"
 
 static void set_description(lua_State *L)
@@ -70,39 +69,56 @@ static void set_tasks(lua_State *L)
 	sl_dsl_set_field(L, "tasks");
 }
 
-static const char *const config_keys[] = {"timeout", NULL};
-static const char *const later_keys[] = {"max_parallel", "max_fail", "fail_fast", NULL};
+/* The value of a key of config is at the top. */
+static void set_config_timeout(lua_State *L, struct sl_workflow_config *config)
+{
+	config->timeout_ms = sl_dsl_duration(L, lua_gettop(L), "config: timeout");
+}
 
-static void set_config_timeout(lua_State *L)
+static void set_max_parallel(lua_State *L, struct sl_workflow_config *config)
+{
+	sl_dsl_need(L, SL_WORD_MAX_PARALLEL, "config: max_parallel");
+	config->max_parallel = sl_dsl_count(L, "config: max_parallel", 1, 1000000);
+}
+
+static void set_max_fail(lua_State *L, struct sl_workflow_config *config)
+{
+	sl_dsl_need(L, SL_WORD_MAX_FAIL, "config: max_fail");
+	config->max_fail = sl_dsl_count(L, "config: max_fail", 0, 1000000);
+}
+
+static void set_fail_fast(lua_State *L, struct sl_workflow_config *config)
+{
+	sl_dsl_need(L, SL_WORD_FAIL_FAST, "config: fail_fast");
+	if (!lua_isboolean(L, -1))
+		sl_dsl_complain(L, 1, "config: fail_fast: expected true or false, got %s",
+			luaL_typename(L, -1));
+	config->fail_fast = lua_toboolean(L, -1);
+}
+
+static const char *const config_keys[] = {
+	"timeout", "max_parallel", "max_fail", "fail_fast", NULL};
+static void (*const config_setters[])(lua_State *L, struct sl_workflow_config *config) = {
+	set_config_timeout, set_max_parallel, set_max_fail, set_fail_fast};
+
+static void set_config_key(lua_State *L, const char *key)
 {
 	struct sl_dsl_object *object = lua_touserdata(L, 1);
 
-	object->timeout_ms = sl_dsl_duration(L, lua_gettop(L), "config: timeout");
-}
-
-static _Noreturn void unknown_key(lua_State *L, const char *key)
-{
-	const char *nearest = sl_nearest(key, config_keys);
-
-	for (size_t i = 0; later_keys[i]; i++)
-		if (strcmp(key, later_keys[i]) == 0)
-			sl_dsl_complain(
-				L, 1, "config: %s is not supported by this version", key);
-	if (nearest)
-		sl_dsl_complain(
-			L, 1, "config: unknown key '%.40s'; did you mean '%s'?", key, nearest);
-	sl_dsl_complain(L, 1, "config: unknown key '%.40s'; it knows: timeout", key);
+	for (size_t i = 0; config_keys[i]; i++)
+		if (strcmp(key, config_keys[i]) == 0) {
+			config_setters[i](L, &object->config);
+			return;
+		}
+	sl_dsl_unknown_key(L, "config", key, config_keys);
 }
 
 static void set_config(lua_State *L)
 {
 	sl_dsl_check_keys(L, 2, "config", "config({ timeout = \"5m\" })");
 	lua_settop(L, 2);
-	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
-		if (strcmp(lua_tostring(L, -2), "timeout") != 0)
-			unknown_key(L, lua_tostring(L, -2));
-		set_config_timeout(L);
-	}
+	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1))
+		set_config_key(L, lua_tostring(L, -2));
 	lua_pushboolean(L, 1);
 	sl_dsl_set_field(L, "config");
 }
@@ -114,13 +130,13 @@ static void build(lua_State *L)
 }
 
 const struct sl_dsl_method sl_dsl_workflow_methods[] = {
-	{"description", set_description, 1},
-	{"version", set_version, 1},
-	{"tasks", set_tasks, 1},
-	{"config", set_config, 1},
-	{"build", build, 0},
-	{"on_complete", NULL, 0},
-	{NULL, NULL, 0},
+	{"description", set_description, 1, 0},
+	{"version", set_version, 1, 0},
+	{"tasks", set_tasks, 1, 0},
+	{"config", set_config, 1, 0},
+	{"build", build, 0, 0},
+	{"on_complete", NULL, 0, 0},
+	{NULL, NULL, 0, 0},
 };
 
 int sl_dsl_l_define(lua_State *L)

@@ -80,7 +80,7 @@ static int l_furnish(lua_State *L)
 
 	luaL_openlibs(L);
 	sl_stand_in_open(L);
-	sl_dsl_open(L);
+	sl_dsl_open(L, load->args->words);
 	/* What comes after this is the file's own. */
 	sl_transfer_learn_names(L);
 	extend_package_path(L, load->workflow->path);
@@ -117,7 +117,7 @@ static int l_collect(lua_State *L)
 {
 	struct load *load = lua_touserdata(L, 1);
 
-	sl_workflow_collect(load->workflow, load->args->select);
+	sl_workflow_collect(load->workflow, load->args);
 	return 0;
 }
 
@@ -206,6 +206,7 @@ int sl_workflow_load(const char *path, const struct sl_workflow_args *args,
 
 	if (!workflow)
 		return sl_fail(err, SL_ENOMEM, "out of memory");
+	workflow->asked_ref = LUA_NOREF;
 	workflow->path = strdup(path);
 	workflow->cutter = sl_cutter_new();
 	workflow->L = luaL_newstate();
@@ -217,13 +218,20 @@ int sl_workflow_load(const char *path, const struct sl_workflow_args *args,
 	return rc;
 }
 
+static void free_entry(struct sl_workflow_entry *entry)
+{
+	free(entry->targets);
+	free(entry->depends_on);
+}
+
 void sl_workflow_free(struct sl_workflow *workflow)
 {
 	if (!workflow)
 		return;
 	for (size_t i = 0; i < workflow->n_entries; i++)
-		free(workflow->entries[i].targets);
+		free_entry(&workflow->entries[i]);
 	free(workflow->entries);
+	free(workflow->asked);
 	if (workflow->L)
 		lua_close(workflow->L);
 	sl_cutter_free(workflow->cutter);
@@ -250,7 +258,12 @@ const char *sl_workflow_version(const struct sl_workflow *workflow)
 
 int64_t sl_workflow_timeout_ms(const struct sl_workflow *workflow)
 {
-	return workflow->timeout_ms;
+	return workflow->config.timeout_ms;
+}
+
+struct sl_workflow_config sl_workflow_config(const struct sl_workflow *workflow)
+{
+	return workflow->config;
 }
 
 size_t sl_workflow_n_tasks(const struct sl_workflow *workflow)

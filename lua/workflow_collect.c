@@ -110,7 +110,7 @@ static void take_workflow(struct sl_workflow *workflow, int index)
 	workflow->name = sl_dsl_string(L, index, "name");
 	workflow->description = sl_dsl_string(L, index, "description");
 	workflow->version = sl_dsl_string(L, index, "version");
-	workflow->timeout_ms = object->timeout_ms;
+	workflow->config = object->config;
 }
 
 /* Pushes the list of all tasks in the order in which they were built. */
@@ -145,6 +145,23 @@ static void choose_tasks(struct sl_workflow *workflow, const char *select)
 	lua_remove(L, -2);
 }
 
+const char **sl_workflow_strings(lua_State *L, int index, size_t *out_n)
+{
+	size_t n = lua_istable(L, index) ? length(L, index) : 0;
+	const char **strings = calloc(n + 1, sizeof(*strings));
+
+	if (!strings)
+		luaL_error(L, "out of memory");
+	index = lua_absindex(L, index);
+	for (size_t i = 0; i < n; i++) {
+		lua_rawgeti(L, index, (lua_Integer)i + 1);
+		strings[i] = lua_tostring(L, -1);
+		lua_pop(L, 1);
+	}
+	*out_n = n;
+	return strings;
+}
+
 /* Pushes the list of targets of the task at @index, nil for this machine. */
 static void push_targets(lua_State *L, int index)
 {
@@ -160,36 +177,35 @@ static void push_targets(lua_State *L, int index)
 }
 
 /* The task on the top, which is popped, becomes @entry. */
-static void take_task(lua_State *L, struct sl_workflow_entry *entry)
+static void take_task(lua_State *L, struct sl_workflow_entry *entry, unsigned words)
 {
 	int index = lua_gettop(L);
 	struct sl_dsl_object *object = lua_touserdata(L, index);
-	size_t n;
+	struct sl_workflow_task *task = &entry->task;
 
-	push_targets(L, index);
-	n = lua_istable(L, -1) ? length(L, -1) : 0;
-	entry->targets = calloc(n + 1, sizeof(*entry->targets));
-	if (!entry->targets)
-		luaL_error(L, "out of memory");
-	for (size_t i = 0; i < n; i++) {
-		lua_rawgeti(L, -1, (lua_Integer)i + 1);
-		entry->targets[i] = lua_tostring(L, -1);
-		lua_pop(L, 1);
-	}
-	entry->task = (struct sl_workflow_task){
+	*task = (struct sl_workflow_task){
 		.name = sl_dsl_string(L, index, "name"),
 		.description = sl_dsl_string(L, index, "description"),
-		.targets = entry->targets,
-		.n_targets = n,
 		.timeout_ms = object->timeout_ms,
 		.file = sl_dsl_string(L, index, "file"),
 		.line = object->line,
+		.retries = object->retries,
 	};
+	if (words & SL_WORD_LATE_TARGETS) {
+		task->late_targets = sl_dsl_push_field(L, index, "targets") == LUA_TFUNCTION;
+		lua_pop(L, 1);
+	}
+	if (task->late_targets)
+		lua_pushnil(L);
+	else
+		push_targets(L, index);
+	entry->targets = sl_workflow_strings(L, -1, &task->n_targets);
+	task->targets = entry->targets;
 	lua_settop(L, index);
 	entry->ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void sl_workflow_collect(struct sl_workflow *workflow, const char *select)
+void sl_workflow_collect(struct sl_workflow *workflow, const struct sl_workflow_args *args)
 {
 	lua_State *L = workflow->L;
 	size_t n;
@@ -200,7 +216,7 @@ void sl_workflow_collect(struct sl_workflow *workflow, const char *select)
 	sl_dsl_push_all(L, SL_DSL_WORKFLOW);
 	workflow->name = workflow->description = workflow->version = "";
 	check_tasks(L);
-	choose_tasks(workflow, select);
+	choose_tasks(workflow, args->select);
 
 	n = length(L, SLOT_CHOSEN);
 	workflow->entries = calloc(n, sizeof(*workflow->entries));
@@ -209,7 +225,8 @@ void sl_workflow_collect(struct sl_workflow *workflow, const char *select)
 	for (size_t i = 0; i < n; i++) {
 		lua_rawgeti(L, SLOT_CHOSEN, (lua_Integer)i + 1);
 		workflow->n_entries = i + 1;
-		take_task(L, &workflow->entries[i]);
+		take_task(L, &workflow->entries[i], args->words);
 	}
 	lua_settop(L, 1);
+	sl_workflow_order(workflow);
 }

@@ -112,10 +112,14 @@ static int take_field(
 static int take_task(struct pack *pack)
 {
 	lua_State *L = pack->workflow->L;
+	const struct sl_dsl_object *object = lua_touserdata(L, 2);
 	struct sl_task *task = &pack->task;
 	int rc = copy_text(pack, pack->entry->task.name, &task->name);
 
-	task->timeout_ms = (uint64_t)pack->entry->task.timeout_ms;
+	task->timeout_ms = (uint64_t)object->timeout_ms;
+	task->limits.memory_bytes = object->memory_bytes;
+	task->limits.processes = object->processes;
+	task->limits.files = object->files;
 	if (rc == 0)
 		rc = copy_text(pack, sl_dsl_string(L, 2, "user"), &task->user);
 	if (rc == 0)

@@ -40,21 +40,36 @@ static struct loaded load_good(const char *text)
 	return loaded;
 }
 
-/* The sentence without its file, which must be in front with the line. */
+/* A caller that acts on every word there is. */
+static struct loaded load_all_words(const char *text)
+{
+	struct sl_workflow_args args = {.words = ~0U};
+
+	return load_with(text, &args);
+}
+
+/* The sentence must have its file and the line in front. */
+static void check_sentence(
+	const struct loaded *loaded, const char *text, int line, const char *words)
+{
+	char where[80];
+
+	ck_assert_msg(loaded->rc == SL_EINVALID, "loaded: %s", text);
+	if (line > 0)
+		snprintf(where, sizeof(where), "%s:%d: ", loaded->path, line);
+	else
+		snprintf(where, sizeof(where), "%s: ", loaded->path);
+	ck_assert_msg(strncmp(loaded->err.text, where, strlen(where)) == 0,
+		"line %d expected: %s", line, loaded->err.text);
+	ck_assert_msg(strstr(loaded->err.text, words) != NULL, "'%s' expected: %s", words,
+		loaded->err.text);
+}
+
 static void check_refused(const char *text, int line, const char *words)
 {
 	struct loaded loaded = load(text);
-	char where[80];
 
-	ck_assert_msg(loaded.rc == SL_EINVALID, "loaded: %s", text);
-	if (line > 0)
-		snprintf(where, sizeof(where), "%s:%d: ", loaded.path, line);
-	else
-		snprintf(where, sizeof(where), "%s: ", loaded.path);
-	ck_assert_msg(strncmp(loaded.err.text, where, strlen(where)) == 0,
-		"line %d expected: %s", line, loaded.err.text);
-	ck_assert_msg(strstr(loaded.err.text, words) != NULL, "'%s' expected: %s", words,
-		loaded.err.text);
+	check_sentence(&loaded, text, line, words);
 }
 
 #define COMMAND ":command(function(this, params) return true end)"
@@ -176,6 +191,15 @@ START_TEST(a_mistake_in_a_call_names_its_line_and_what_to_do)
 		{"task('x'):delegate_to('')", 1, "a target is a name"},
 		{"task('x'):depends_on('y')", 1, "depends_on is not supported by this version"},
 		{"task('x'):retries(3)", 1, "retries is not supported by this version"},
+		{"task('x'):run_if(print)", 1, "run_if is not supported by this version"},
+		{"task('x'):on_timeout(print)", 1,
+			"on_timeout is not supported by this version"},
+		{"task('x'):limits({ memry = 1 })", 1,
+			"limits: unknown key 'memry'; did you mean 'memory'?"},
+		{"task('x'):limits({ memory = 'much' })", 1, "limits: memory: expected a size"},
+		{"task('x'):limits({ memory = '1MB' })", 1, "limits: memory: expected a size"},
+		{"task('x'):limits({ files = 1.5 })", 1,
+			"limits: files: expected a whole number"},
 		{"task('x'):params('a')", 1, "params: expected a table, got string"},
 		{"task('x'):params({ 1 })", 1, "its keys are names, found a number"},
 		{"task('x'):env({ A = {} })", 1, "env: A must be a string, it is a table"},
@@ -273,8 +297,6 @@ START_TEST(one_of_several_workflows_is_chosen_by_name)
 }
 END_TEST
 
-/* ---- packing ---- */
-
 static struct sl_parcel *parcel;
 
 static struct sl_task pack(struct sl_workflow *workflow, size_t i)
@@ -287,6 +309,222 @@ static struct sl_task pack(struct sl_workflow *workflow, size_t i)
 		ck_abort_msg("%s", err.text);
 	return task;
 }
+
+/* ---- words that the caller must act on ---- */
+
+START_TEST(a_task_comes_behind_those_that_it_depends_on)
+{
+	struct loaded l = load_all_words(
+		"local d = task('d'):depends_on({ 'b', 'c' })" COMMAND ":build()\n"
+		"local b = task('b'):depends_on('a')" COMMAND ":build()\n"
+		"local a = task('a')" COMMAND ":build()\n"
+		"local c = task('c'):depends_on(a)" COMMAND ":build()\n"
+		"local e = task('e'):depends_on({})" COMMAND ":build()\n");
+	const struct sl_workflow_task *task;
+	static const char *const order[] = {"a", "b", "c", "d", "e"};
+
+	ck_assert_msg(l.rc == 0, "%s", l.err.text);
+	for (size_t i = 0; i < 5; i++)
+		ck_assert_str_eq(sl_workflow_task(l.workflow, i)->name, order[i]);
+	task = sl_workflow_task(l.workflow, 3);
+	ck_assert_uint_eq(task->n_depends_on, 2);
+	ck_assert_uint_eq(task->depends_on[0], 1);
+	ck_assert_uint_eq(task->depends_on[1], 2);
+	ck_assert_uint_eq(sl_workflow_task(l.workflow, 2)->depends_on[0], 0);
+	ck_assert_uint_eq(sl_workflow_task(l.workflow, 4)->n_depends_on, 0);
+	sl_workflow_free(l.workflow);
+}
+END_TEST
+
+START_TEST(retries_limits_and_the_workflows_rules_are_read)
+{
+	struct loaded l = load_all_words(
+		"local a = task('a')" COMMAND
+		":retries(3, { backoff = '500ms', factor = 1.5, max = 60 })\n"
+		":limits({ memory = '256M', processes = 10, files = 100 })\n"
+		"local b = task('b')" COMMAND ":retries(2):limits({ memory = 4096 })\n"
+		"workflow.define('w'):tasks({ a, b }):config({ timeout = '1h', max_parallel = "
+	        "8,\n"
+		"max_fail = 2, fail_fast = true })");
+	const struct sl_workflow_retries *retries;
+	struct sl_workflow_config config;
+	struct sl_task task;
+
+	ck_assert_msg(l.rc == 0, "%s", l.err.text);
+	retries = &sl_workflow_task(l.workflow, 0)->retries;
+	ck_assert_uint_eq(retries->n, 3);
+	ck_assert_int_eq(retries->backoff_ms, 500);
+	ck_assert_int_eq(retries->max_ms, 60000);
+	ck_assert_double_eq(retries->factor, 1.5);
+	retries = &sl_workflow_task(l.workflow, 1)->retries;
+	ck_assert_uint_eq(retries->n, 2);
+	ck_assert_int_eq(retries->backoff_ms, 1000);
+	ck_assert_int_eq(retries->max_ms, 30000);
+	config = sl_workflow_config(l.workflow);
+	ck_assert_int_eq(config.timeout_ms, 3600000);
+	ck_assert_uint_eq(config.max_parallel, 8);
+	ck_assert_uint_eq(config.max_fail, 2);
+	ck_assert(config.fail_fast);
+	task = pack(l.workflow, 0);
+	ck_assert_uint_eq(task.limits.memory_bytes, 256 << 20);
+	ck_assert_uint_eq(task.limits.processes, 10);
+	ck_assert_uint_eq(task.limits.files, 100);
+	sl_parcel_free(parcel);
+	task = pack(l.workflow, 1);
+	ck_assert_uint_eq(task.limits.memory_bytes, 4096);
+	sl_parcel_free(parcel);
+	sl_workflow_free(l.workflow);
+}
+END_TEST
+
+START_TEST(a_mistake_in_those_names_its_line_too)
+{
+	static const struct {
+		const char *text;
+		int line;
+		const char *words;
+	} cases[] = {
+		{"\ntask('x'):depends_on('y')" COMMAND ":build()", 2,
+			"it depends on 'y', which is no task"},
+		{"task('fetch')" COMMAND ":build()\n"
+		 "task('x'):depends_on('fetsh')" COMMAND ":build()",
+			2, "did you mean 'fetch'?"},
+		{"task('a')" COMMAND ":build() local b = task('b'):depends_on('a')" COMMAND "\n"
+		 "workflow.define('w'):tasks({ b })",
+			1, "which workflow 'w' doesn't have: add that to its tasks"},
+		{"task('a'):depends_on('a')" COMMAND ":build()", 1,
+			"depends on itself: a -> a"},
+		{"task('x'):depends_on('b')" COMMAND ":build()\n"
+		 "task('a'):depends_on('b')" COMMAND ":build()\n"
+		 "task('b'):depends_on('c')" COMMAND ":build()\n"
+		 "task('c'):depends_on('a')" COMMAND ":build()",
+			3, "depends on itself: b -> c -> a -> b"},
+		{"task('x'):depends_on(nil)", 1, "got nil: is that variable set?"},
+		{"task('x'):depends_on({ 7 })", 1, "got number"},
+		{"task('x'):depends_on({ nil, 'a' })", 1, "is one of the variables nil?"},
+		{"task('x'):retries(-1)", 1, "retries: expected a whole number from 0 to 1000"},
+		{"task('x'):retries('3')", 1, "retries: expected a whole number"},
+		{"task('x'):retries(3, 4)", 1, "retries: expected a table"},
+		{"task('x'):retries(3, { bakoff = 1 })", 1, "did you mean 'backoff'?"},
+		{"task('x'):retries(3, { factor = 0.5 })", 1,
+			"factor: expected a number from 1"},
+		{"task('x'):retries(3, { max = 'long' })", 1, "max: bad duration 'long'"},
+		{"task('x'):run_if(true)", 1, "run_if: expected a function, got boolean"},
+		{"task('x'):on_success()", 1, "on_success: expected a function, got nil"},
+		{"workflow.define('w'):config({ max_parallel = 0 })", 1, "whole number from 1"},
+		{"workflow.define('w'):config({ fail_fast = 1 })", 1, "expected true or false"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct loaded l = load_all_words(cases[i].text);
+
+		check_sentence(&l, cases[i].text, cases[i].line, cases[i].words);
+	}
+}
+END_TEST
+
+START_TEST(the_file_answers_while_it_is_run)
+{
+	struct loaded l = load_all_words(
+		"task('x')" COMMAND "\n"
+		":delegate_to(function(this, params, deps)\n"
+		"  return { this.name, params.where, deps.scan.host } end)\n"
+		":run_if(function(this, params, deps) return deps.scan.host == 'db-01' end)\n"
+		":abort_if(function(this, params, deps) return params.where == nil end)\n"
+		":build()\n"
+		"task('plain')" COMMAND ":delegate_to('web-01'):build()\n"
+		"task('bad')" COMMAND ":run_if(function() error('no idea') end):build()");
+	struct sl_pair host = {.key = {.kind = SL_VALUE_STRING, .string = sl_bytes_of("host")},
+		.value = {.kind = SL_VALUE_STRING, .string = sl_bytes_of("db-01")}};
+	struct sl_table outputs = {.pairs = &host, .n_pairs = 1};
+	struct sl_pair scan = {.key = {.kind = SL_VALUE_STRING, .string = sl_bytes_of("scan")},
+		.value = {.kind = SL_VALUE_TABLE, .table = &outputs}};
+	struct sl_table deps = {.pairs = &scan, .n_pairs = 1};
+	struct sl_pair where = {
+		.key = {.kind = SL_VALUE_STRING, .string = sl_bytes_of("where")},
+		.value = host.value};
+	struct sl_table params = {.pairs = &where, .n_pairs = 1};
+	struct sl_workflow_context context = {
+		.params = {.kind = SL_VALUE_TABLE, .table = &params},
+		.deps = {.kind = SL_VALUE_TABLE, .table = &deps}};
+	const char *const *targets;
+	struct sl_error err;
+	bool yes;
+	size_t n;
+
+	ck_assert_msg(l.rc == 0, "%s", l.err.text);
+	ck_assert(sl_workflow_task(l.workflow, 0)->late_targets);
+	ck_assert_uint_eq(sl_workflow_task(l.workflow, 0)->n_targets, 0);
+	ck_assert_int_eq(
+		sl_workflow_ask_targets(l.workflow, 0, &context, &targets, &n, &err), 0);
+	ck_assert_uint_eq(n, 3);
+	ck_assert_str_eq(targets[0], "x");
+	ck_assert_str_eq(targets[1], "db-01");
+	ck_assert_str_eq(targets[2], "db-01");
+	ck_assert_int_eq(sl_workflow_ask_run_if(l.workflow, 0, &context, &yes, &err), 0);
+	ck_assert(yes);
+	ck_assert_int_eq(sl_workflow_ask_abort_if(l.workflow, 0, &context, &yes, &err), 0);
+	ck_assert(!yes);
+
+	ck_assert_int_eq(
+		sl_workflow_ask_targets(l.workflow, 1, &context, &targets, &n, &err), 0);
+	ck_assert_uint_eq(n, 1);
+	ck_assert_int_eq(sl_workflow_ask_run_if(l.workflow, 1, &context, &yes, &err), 0);
+	ck_assert(yes);
+	ck_assert_int_eq(
+		sl_workflow_ask_run_if(l.workflow, 2, &context, &yes, &err), SL_EINVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, "task 'bad': run_if: "));
+	ck_assert_ptr_nonnull(strstr(err.text, ":8: no idea"));
+	sl_workflow_free(l.workflow);
+}
+END_TEST
+
+START_TEST(the_file_is_told_how_a_task_ended)
+{
+	struct loaded l = load_all_words(
+		"local said = {}\n"
+		"task('x')" COMMAND "\n"
+		":on_success(function(this, params, outputs) said[#said + 1] = this.agent .. "
+	        "outputs end)\n"
+		":on_failure(function(this, params, e) said[#said + 1] = e.task .. e.error "
+	        "end)\n"
+		":on_timeout(function(this, params, e) said[#said + 1] = 'late' .. "
+	        "this.attempt end)\n"
+		":run_if(function() return table.concat(said, ' ') == 'web-018 xbroken late2' "
+	        "end)\n"
+		":build()\n"
+		"task('y')" COMMAND ":on_failure(function(_, _, e) said[1] = e.error end)\n"
+		":run_if(function() return said[1] == 'slow' end):build()");
+	struct sl_workflow_context context = {.agent = "web-01", .attempt = 2};
+	struct sl_value outputs = {.kind = SL_VALUE_INTEGER, .integer = 8};
+	struct sl_error err;
+	bool yes = false;
+
+	ck_assert_msg(l.rc == 0, "%s", l.err.text);
+	ck_assert_int_eq(sl_workflow_tell(l.workflow, 0, SL_WORKFLOW_SUCCEEDED, &context,
+				 &outputs, NULL, &err),
+		0);
+	ck_assert_int_eq(sl_workflow_tell(l.workflow, 0, SL_WORKFLOW_FAILED, &context, NULL,
+				 "broken", &err),
+		0);
+	ck_assert_int_eq(sl_workflow_tell(l.workflow, 0, SL_WORKFLOW_TIMED_OUT, &context, NULL,
+				 "slow", &err),
+		0);
+	ck_assert_int_eq(sl_workflow_ask_run_if(l.workflow, 0, &context, &yes, &err), 0);
+	ck_assert(yes);
+	ck_assert_int_eq(sl_workflow_tell(l.workflow, 1, SL_WORKFLOW_TIMED_OUT, &context, NULL,
+				 "slow", &err),
+		0);
+	ck_assert_int_eq(sl_workflow_ask_run_if(l.workflow, 1, &context, &yes, &err), 0);
+	ck_assert(yes);
+	ck_assert_int_eq(sl_workflow_tell(l.workflow, 1, SL_WORKFLOW_SUCCEEDED, &context, NULL,
+				 NULL, &err),
+		0);
+	sl_workflow_free(l.workflow);
+}
+END_TEST
+
+/* ---- packing ---- */
 
 static void check_text(struct sl_bytes bytes, const char *expected)
 {
@@ -562,8 +800,12 @@ SL_CHECK_MAIN("workflow", tasks_without_a_workflow_run_in_the_order_built,
 	a_mistake_in_a_call_names_its_line_and_what_to_do,
 	a_mistake_in_the_whole_is_found_when_the_file_has_run,
 	a_mistake_in_lua_names_its_line_and_who_called,
-	one_of_several_workflows_is_chosen_by_name, a_packed_task_has_all_that_was_said_of_it,
-	what_was_not_said_is_nil, captured_values_travel_and_modules_go_by_name,
+	one_of_several_workflows_is_chosen_by_name,
+	a_task_comes_behind_those_that_it_depends_on,
+	retries_limits_and_the_workflows_rules_are_read, a_mistake_in_those_names_its_line_too,
+	the_file_answers_while_it_is_run, the_file_is_told_how_a_task_ended,
+	a_packed_task_has_all_that_was_said_of_it, what_was_not_said_is_nil,
+	captured_values_travel_and_modules_go_by_name,
 	what_cannot_be_sent_is_refused_with_the_way_to_it,
 	functions_of_a_module_beside_the_file_are_cut_from_theirs,
 	a_file_that_changes_while_it_runs_is_packed_as_it_was_loaded,
