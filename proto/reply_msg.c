@@ -25,15 +25,15 @@ static const struct sl_record_field refusal_fields[] = {
 };
 static const struct sl_record_field challenge_fields[] = {
 	FIELD("msg", msg, STRING),
-	FIELD("name", hello.name, STRING),
+	FIELD("name", hello.name, STRING, .size = SL_MAX_NAME_BYTES),
 	FIELD("boot", hello.boot, FIXED, .size = SL_BOOT_ID_SIZE, .required = true),
 	FIELD("nonce", hello.nonce, FIXED, .size = SL_NONCE_SIZE, .required = true),
 };
 static const struct sl_record_field hello_fields[] = {
-	FIELD("name", hello.name, STRING),
-	FIELD("version", hello.version, STRING),
-	FIELD("lua", hello.lua, STRING),
-	FIELD("role", hello.role, STRING),
+	FIELD("name", hello.name, STRING, .size = SL_MAX_NAME_BYTES),
+	FIELD("version", hello.version, STRING, .size = SL_MAX_NAME_BYTES),
+	FIELD("lua", hello.lua, STRING, .size = SL_MAX_NAME_BYTES),
+	FIELD("role", hello.role, STRING, .size = SL_MAX_NAME_BYTES),
 	FIELD("boot", hello.boot, FIXED, .size = SL_BOOT_ID_SIZE, .required = true),
 	FIELD("max_message_bytes", hello.max_message_bytes, UINT),
 };
