@@ -304,6 +304,33 @@ START_TEST(the_proof_tells_functions_apart_that_differ_in_one_byte)
 }
 END_TEST
 
+START_TEST(no_text_upsets_the_search_for_functions)
+{
+	static const char alphabet[] =
+		"function end local do if repeat until <const> = ([{\"'--[=]\\\n\r\0x1.e";
+	char text[200];
+
+	srand(1);
+	for (int i = 0; i < 20000; i++) {
+		size_t n = (size_t)rand() % sizeof(text), n_spans, n_constants;
+		struct sl_source *source;
+		const struct sl_span *spans;
+
+		for (size_t at = 0; at < n; at++)
+			text[at] = alphabet[(size_t)rand() % sizeof(alphabet)];
+		if (n > 20) /* a real word now and then */
+			memcpy(text + (size_t)rand() % (n - 20), alphabet + rand() % 30, 18);
+		ck_assert_int_eq(sl_source_new((struct sl_bytes){text, n}, &source, NULL), 0);
+		spans = sl_source_spans(source, &n_spans);
+		for (size_t k = 0; k < n_spans; k++)
+			ck_assert(spans[k].end <= n && spans[k].begin < spans[k].paren &&
+				  spans[k].paren < spans[k].body);
+		sl_source_constants(source, &n_constants);
+		sl_source_free(source);
+	}
+}
+END_TEST
+
 START_TEST(a_cut_names_the_file_and_the_line_it_begins_on)
 {
 	lua_State *L = open_state();
@@ -327,4 +354,4 @@ SL_CHECK_MAIN("cut", functions_of_every_shape_are_cut_from_their_file,
 	a_text_that_nobody_kept_is_refused, bytecode_is_refused,
 	a_text_that_differs_in_anything_is_refused,
 	the_proof_tells_functions_apart_that_differ_in_one_byte,
-	a_cut_names_the_file_and_the_line_it_begins_on)
+	no_text_upsets_the_search_for_functions, a_cut_names_the_file_and_the_line_it_begins_on)
