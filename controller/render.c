@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "controller/render.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/buffer.h"
+#include "controller/options.h"
+
+#define FLUSH_BYTES ((size_t)64 << 10)
+
+struct sl_render *sl_render_new(const struct sl_options *options, size_t host_width)
+{
+	struct sl_render *render =
+		options->output == SL_OUTPUT_PLAIN
+			? sl_render_plain_new()
+			: sl_render_json_new(options->output == SL_OUTPUT_JSONL);
+
+	if (!render)
+		return NULL;
+	render->style = (struct sl_render_style){
+		.color = sl_options_colored(options),
+		.escape = isatty(STDOUT_FILENO),
+		.quiet = options->quiet,
+		.level = (enum sl_log_level)options->log_level,
+		.host_width = host_width,
+	};
+	render->out = calloc(1, sizeof(*render->out));
+	if (!render->out) {
+		sl_render_free(render);
+		return NULL;
+	}
+	return render;
+}
+
+void sl_render_free(struct sl_render *render)
+{
+	if (!render)
+		return;
+	if (render->out)
+		sl_buffer_deinit(render->out);
+	free(render->out);
+	render->ops->free(render);
+}
+
+/* A burst must not gather in memory. */
+static void flush_much(struct sl_render *render)
+{
+	if (render->out->size > FLUSH_BYTES)
+		sl_render_flush(render);
+}
+
+void sl_render_event(struct sl_render *render, const struct sl_job *job, uint64_t number,
+	const struct sl_event *event)
+{
+	render->ops->event(render, job, number, event);
+	flush_much(render);
+}
+
+void sl_render_note(struct sl_render *render, const char *target, const char *text)
+{
+	if (render->ops->note)
+		render->ops->note(render, target, text);
+}
+
+void sl_render_ended(struct sl_render *render, const struct sl_job *job)
+{
+	if (render->ops->ended)
+		render->ops->ended(render, job);
+}
+
+void sl_render_finish(struct sl_render *render, const struct sl_render_run *run)
+{
+	render->ops->finish(render, run);
+	sl_render_flush(render);
+}
+
+bool sl_render_flush(struct sl_render *render)
+{
+	const char *at = render->out->data;
+	size_t left = render->out->size;
+
+	while (left && !render->broken) {
+		ssize_t n = write(STDOUT_FILENO, at, left);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			render->broken = true;
+			break;
+		}
+		at += n;
+		left -= (size_t)n;
+	}
+	sl_buffer_clear(render->out);
+	return !render->broken;
+}
