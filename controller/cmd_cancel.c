@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * sloth cancel: stops a job.
+ */
+
+#include <stdio.h>
+
+#include "common/error.h"
+#include "controller/command.h"
+#include "controller/job.h"
+#include "controller/job_list.h"
+#include "controller/report.h"
+
+static const char *const keys[] = {"target", "job", "task", "state", "error", NULL};
+
+struct cancel {
+	struct sl_report *report;
+	const char *target;
+	const struct sl_job_found *job;
+	bool refused;
+};
+
+static void begin_row(struct cancel *cancel)
+{
+	char id[2 * SL_JOB_ID_SIZE + 1];
+
+	sl_job_id_format(&cancel->job->id, id);
+	sl_report_row(cancel->report, 0);
+	sl_report_text(cancel->report, "target", sl_bytes_of(cancel->target));
+	sl_report_text(cancel->report, "job", sl_bytes_of(id));
+	sl_report_text(cancel->report, "task", sl_bytes_of(cancel->job->name));
+}
+
+static bool replied(void *ctx, size_t i, const struct sl_reply *reply, int64_t took_us,
+	struct sl_request *request)
+{
+	struct cancel *cancel = ctx;
+
+	(void)i;
+	(void)took_us;
+	(void)request;
+	begin_row(cancel);
+	cancel->refused = !reply->ok;
+	if (reply->ok)
+		sl_report_text(
+			cancel->report, "state", sl_bytes_of(sl_state_name(reply->state)));
+	else
+		sl_report_text(cancel->report, "error", reply->msg);
+	return false;
+}
+
+static void failed(void *ctx, size_t i, const struct sl_error *why)
+{
+	struct cancel *cancel = ctx;
+
+	(void)i;
+	begin_row(cancel);
+	sl_report_text(cancel->report, "error", sl_bytes_of(why->text));
+}
+
+static int cancel_job(const struct sl_target_list *targets, const struct sl_job_found *job,
+	const char *reason, const struct sl_options *options)
+{
+	sl_cleanup(sl_report_freep) struct sl_report *report = sl_report_new("jobs", keys);
+	struct cancel cancel = {report, targets->items[0].name, job, false};
+	struct sl_survey survey = {
+		.targets = targets,
+		.options = options,
+		.first = {.op = SL_OP_CANCEL, .job = job->id, .reason = sl_bytes_of(reason)},
+		.replied = replied,
+		.failed = failed,
+		.ctx = &cancel,
+	};
+	enum sl_exit status = SL_EXIT_USAGE;
+	struct sl_error err;
+	int rc = 0;
+
+	if (!report)
+		rc = sl_fail(&err, SL_ENOMEM, "out of memory");
+	if (!rc)
+		rc = sl_survey_run(&survey, &status, &err);
+	if (rc)
+		return sl_command_fail(&err);
+	if (!options->quiet || status || cancel.refused)
+		sl_report_print(report, options);
+	return status == SL_EXIT_OK && cancel.refused ? SL_EXIT_USAGE : (int)status;
+}
+
+static int find_and_cancel(const char *target, const char *prefix, const char *reason,
+	const struct sl_options *options)
+{
+	sl_cleanup(sl_targets_freep) struct sl_targets *targets = NULL;
+	struct sl_target_list list = {0};
+	enum sl_exit status = SL_EXIT_USAGE;
+	struct sl_job_found job;
+	struct sl_error err;
+	int rc = sl_options_targets(options, &targets, &err);
+
+	if (!rc)
+		rc = sl_targets_resolve(targets, target, &list, &err);
+	if (!rc && list.n != 1)
+		rc = sl_fail(
+			&err, SL_EINVALID, "'%.80s' is %zu agents: name one", target, list.n);
+	if (!rc)
+		rc = sl_job_list_find(&list, options, prefix, &job, &status, &err);
+	if (rc)
+		sl_command_fail(&err);
+	else
+		status = (enum sl_exit)cancel_job(&list, &job, reason, options);
+	sl_target_list_deinit(&list);
+	return status;
+}
+
+static int cmd_cancel(const struct sl_command *command, int n_args, char **args)
+{
+	const char *reason = "sloth cancel";
+	const struct sl_flag own[] = {
+		{"reason", 'r', "TEXT", "what the job's own watchers are told", SL_FLAG_TEXT,
+			&reason, NULL},
+		{NULL, 0, NULL, NULL, SL_FLAG_SWITCH, NULL, NULL},
+	};
+	struct sl_texts operands;
+	struct sl_options options;
+	int status = sl_command_begin(command, own, n_args, args, &options, &operands);
+
+	if (status < 0 && operands.n != 2)
+		status = sl_command_misused(command, "an agent and a job are wanted");
+	if (status < 0)
+		status =
+			find_and_cancel(operands.items[0], operands.items[1], reason, &options);
+	sl_command_end(&options, &operands);
+	return status;
+}
+
+const struct sl_command sl_cmd_cancel = {
+	.name = "cancel",
+	.usage = "TARGET JOB [-r REASON]",
+	.summary = "stop a job; the beginning of its id will do",
+	.example = "  sloth cancel web-01 7f3a\n",
+	.run = cmd_cancel,
+};
