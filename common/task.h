@@ -15,7 +15,9 @@ struct sl_task {
 	struct sl_value params;   /* tables, or nil */
 	struct sl_value values;
 	struct sl_value deps;
-	struct sl_value env;     /* table of strings, or nil */
+	struct sl_value env; /* table of strings, or nil */
+	struct sl_value
+		modules; /* name → { file =, text = }: what require() finds first; or nil */
 	uint64_t timeout_ms;     /* 0: none */
 	struct sl_bytes user;    /* empty: the agent's default */
 	struct sl_bytes workdir; /* empty: the agent's default */

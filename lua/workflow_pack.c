@@ -10,12 +10,14 @@
 #include "common/error.h"
 #include "lua/cut.h"
 #include "lua/dsl.h"
+#include "lua/needs.h"
 #include "lua/transfer.h"
 #include "lua/workflow_parts.h"
 
 struct pack {
 	struct sl_workflow *workflow;
 	const struct sl_workflow_entry *entry;
+	struct sl_needs *needs;
 	struct sl_parcel *parcel;
 	struct sl_task task;
 	int code;
@@ -34,13 +36,22 @@ static int copy_text(struct pack *pack, const char *text, struct sl_bytes *out)
 	return 0;
 }
 
+/* Cuts a function, and notes which modules its text requires. */
+static int cut(void *ctx, lua_State *L, int index, struct sl_parcel *parcel,
+	struct sl_function *out, struct sl_error *err)
+{
+	struct pack *pack = ctx;
+	int rc = sl_cutter_cut(pack->workflow->cutter, L, index, parcel, out, err);
+
+	return rc < 0 ? rc : sl_needs_scan(pack->needs, out->text, err);
+}
+
 /* Takes the value at the top of the stack; an empty table is as good as nothing. */
 static int take_value(struct pack *pack, const char *what, struct sl_value *out)
 {
 	const struct sl_workflow_task *task = &pack->entry->task;
 	lua_State *L = pack->workflow->L;
-	struct sl_transfer how = {
-		.to = "to an agent", .cut = sl_cutter_cut, .ctx = pack->workflow->cutter};
+	struct sl_transfer how = {.to = "to an agent", .cut = cut, .ctx = pack};
 	struct sl_error why;
 	int rc;
 
@@ -132,6 +143,8 @@ static int take_task(struct pack *pack)
 		rc = take_params(pack);
 	if (rc == 0)
 		rc = take_values(pack);
+	if (rc == 0)
+		rc = sl_needs_give(pack->needs, pack->parcel, &task->modules, pack->err);
 	return rc;
 }
 
@@ -153,10 +166,16 @@ int sl_workflow_pack(struct sl_workflow *workflow, size_t i, struct sl_parcel *p
 		.parcel = parcel,
 		.err = err};
 	lua_State *L = workflow->L;
+	int status;
 
+	pack.needs = sl_needs_new(L, workflow->path);
+	if (!pack.needs)
+		return out_of_memory(err);
 	lua_pushcfunction(L, l_pack);
 	lua_pushlightuserdata(L, &pack);
-	if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+	status = lua_pcall(L, 1, 0, 0);
+	sl_needs_free(pack.needs);
+	if (status != LUA_OK) {
 		lua_pop(L, 1);
 		return out_of_memory(err);
 	}

@@ -10,11 +10,13 @@
 #include "proto/value_reader.h"
 #include "proto/value_writer.h"
 
+#define N_VALUES 5 /* params, values, deps, env, modules */
+
 /* A task in transit: its values are still msgpack. */
 struct parts {
 	struct sl_bytes name, user, workdir;
 	uint64_t timeout_ms;
-	struct sl_bytes chunk, params, values, deps, env, limits, meta;
+	struct sl_bytes chunk, params, values, deps, env, modules, limits, meta;
 };
 
 #define FIELD(s, member, t, ...)                                                               \
@@ -37,6 +39,7 @@ static const struct sl_record_field part_fields[] = {
 	FIELD(parts, values, RAW),
 	FIELD(parts, deps, RAW),
 	FIELD(parts, env, RAW),
+	FIELD(parts, modules, RAW),
 	FIELD(parts, limits, RAW),
 	FIELD(parts, meta, RAW),
 };
@@ -103,13 +106,13 @@ static int write_task(const struct sl_task *task, struct sl_pack *pack, struct s
 	const struct {
 		const char *key;
 		const struct sl_value *value;
-	} values[] = {{"params", &task->params}, {"values", &task->values},
-		{"deps", &task->deps}, {"env", &task->env}};
+	} values[N_VALUES] = {{"params", &task->params}, {"values", &task->values},
+		{"deps", &task->deps}, {"env", &task->env}, {"modules", &task->modules}};
 	struct sl_value_writer writer = {.pack = pack, .what = "the task's function"};
 	size_t n = sl_record_count(&parts_record, &plain) + 1;
 	int rc;
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < N_VALUES; i++)
 		n += values[i].value->kind != SL_VALUE_NIL;
 	n += sl_record_count(&limits_record, task) > 0;
 	n += sl_record_count(&meta_record, task) > 0;
@@ -118,7 +121,7 @@ static int write_task(const struct sl_task *task, struct sl_pack *pack, struct s
 	sl_record_write(&parts_record, &plain, pack);
 	sl_pack_word(pack, "chunk");
 	rc = sl_value_writer_write_chunk(&writer, task->function.function, err);
-	for (size_t i = 0; i < 4 && rc == 0; i++)
+	for (size_t i = 0; i < N_VALUES && rc == 0; i++)
 		rc = write_value(values[i].key, values[i].value, pack, err);
 	write_map(&limits_record, "limits", task, pack);
 	write_map(&meta_record, "meta", task, pack);
@@ -215,7 +218,7 @@ static int read_table(const char *key, struct sl_bytes bytes, struct sl_parcel *
 	return 0;
 }
 
-static bool is_env_word(const struct sl_value *value, char forbidden)
+static bool is_plain_word(const struct sl_value *value, char forbidden)
 {
 	return value->kind == SL_VALUE_STRING &&
 	       !memchr(value->string.data, '\0', value->string.size) &&
@@ -229,13 +232,42 @@ static int check_env(const struct sl_value *env, struct sl_error *err)
 	if (env->kind == SL_VALUE_NIL)
 		return 0;
 	for (size_t i = 0; i < env->table->n_pairs; i++)
-		if (!is_env_word(&env->table->pairs[i].key, '=') ||
-			!is_env_word(&env->table->pairs[i].value, '\0'))
+		if (!is_plain_word(&env->table->pairs[i].key, '=') ||
+			!is_plain_word(&env->table->pairs[i].value, '\0'))
 			return sl_fail(err, SL_EBAD_TASK,
 				"task: 'env' must be a table from names to strings");
 	if (env->table->n_array > 0)
 		return sl_fail(
 			err, SL_EBAD_TASK, "task: 'env' must be a table from names to strings");
+	return 0;
+}
+
+/* A module is text with the name of its file: not bytecode. */
+static bool is_module(const struct sl_pair *pair)
+{
+	const struct sl_value *file, *text;
+
+	if (!is_plain_word(&pair->key, '\0') || pair->value.kind != SL_VALUE_TABLE)
+		return false;
+	file = sl_table_get(pair->value.table, "file");
+	text = sl_table_get(pair->value.table, "text");
+	return file && is_plain_word(file, '\0') && text && text->kind == SL_VALUE_STRING &&
+	       (text->string.size == 0 || text->string.data[0] != '\x1b');
+}
+
+static int check_modules(const struct sl_value *modules, struct sl_error *err)
+{
+	if (modules->kind == SL_VALUE_NIL)
+		return 0;
+	for (size_t i = 0; i < modules->table->n_pairs; i++)
+		if (!is_module(&modules->table->pairs[i]))
+			return sl_fail(err, SL_EBAD_TASK,
+				"task: 'modules' must be a table from names to { file =, text "
+			        "= "
+				"}, the text being Lua source");
+	if (modules->table->n_array > 0)
+		return sl_fail(
+			err, SL_EBAD_TASK, "task: 'modules' has a module without a name");
 	return 0;
 }
 
@@ -246,19 +278,20 @@ static int read_values(const struct parts *parts, struct sl_parcel *parcel,
 		const char *key;
 		struct sl_bytes bytes;
 		struct sl_value *out;
-	} values[] = {{"params", parts->params, &task->params},
+	} values[N_VALUES] = {{"params", parts->params, &task->params},
 		{"values", parts->values, &task->values}, {"deps", parts->deps, &task->deps},
-		{"env", parts->env, &task->env}};
+		{"env", parts->env, &task->env}, {"modules", parts->modules, &task->modules}};
 	int rc = sl_value_reader_read_chunk(parts->chunk, parcel, &task->function, err);
 
 	if (rc)
 		return bad_value("chunk", rc, err);
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < N_VALUES; i++) {
 		rc = read_table(values[i].key, values[i].bytes, parcel, values[i].out, err);
 		if (rc)
 			return rc;
 	}
-	return check_env(&task->env, err);
+	rc = check_env(&task->env, err);
+	return rc ? rc : check_modules(&task->modules, err);
 }
 
 /* Moves what is borrowed from the message into the parcel. */

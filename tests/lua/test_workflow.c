@@ -2,6 +2,7 @@
 #include "lua/workflow.h"
 
 #include <glob.h>
+#include <sys/stat.h>
 
 #include "common/error.h"
 #include "tests/support/check_main.h"
@@ -344,7 +345,7 @@ START_TEST(retries_limits_and_the_workflows_rules_are_read)
 		":limits({ memory = '256M', processes = 10, files = 100 })\n"
 		"local b = task('b')" COMMAND ":retries(2):limits({ memory = 4096 })\n"
 		"workflow.define('w'):tasks({ a, b }):config({ timeout = '1h', max_parallel = "
-	        "8,\n"
+		"8,\n"
 		"max_fail = 2, fail_fast = true })");
 	const struct sl_workflow_retries *retries;
 	struct sl_workflow_config config;
@@ -485,13 +486,13 @@ START_TEST(the_file_is_told_how_a_task_ended)
 		"local said = {}\n"
 		"task('x')" COMMAND "\n"
 		":on_success(function(this, params, outputs) said[#said + 1] = this.agent .. "
-	        "outputs end)\n"
+		"outputs end)\n"
 		":on_failure(function(this, params, e) said[#said + 1] = e.task .. e.error "
-	        "end)\n"
+		"end)\n"
 		":on_timeout(function(this, params, e) said[#said + 1] = 'late' .. "
-	        "this.attempt end)\n"
+		"this.attempt end)\n"
 		":run_if(function() return table.concat(said, ' ') == 'web-018 xbroken late2' "
-	        "end)\n"
+		"end)\n"
 		":build()\n"
 		"task('y')" COMMAND ":on_failure(function(_, _, e) said[1] = e.error end)\n"
 		":run_if(function() return said[1] == 'slow' end):build()");
@@ -705,6 +706,69 @@ START_TEST(functions_of_a_module_beside_the_file_are_cut_from_theirs)
 }
 END_TEST
 
+static void write_file(const char *dir, const char *name, const char *text)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void check_module(const struct sl_task *task, const char *name, const char *text)
+{
+	const struct sl_value *module = sl_table_get(task->modules.table, name);
+
+	ck_assert_ptr_nonnull(module);
+	check_text(sl_table_get(module->table, "text")->string, text);
+}
+
+START_TEST(modules_beside_the_file_that_the_code_requires_go_along)
+{
+	char dir[] = "/tmp/sloth-test-XXXXXX", path[64], command[64];
+	struct sl_workflow_args args = {0};
+	struct sl_workflow *workflow = NULL;
+	struct sl_error err;
+	struct sl_task task;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/main.sloth", dir);
+	snprintf(command, sizeof(command), "%s/deep", dir);
+	ck_assert_int_eq(mkdir(command, 0700), 0);
+	write_file(dir, "one.lua", "#!/usr/bin/lua\nreturn require 'deep.two'");
+	write_file(dir, "deep/two.lua", "return { require('one'), require(\"three\") }");
+	write_file(dir, "deep/init.lua", "return 'deep'");
+	write_file(dir, "unused.lua", "return 1");
+	write_file(dir, "broken.lua", "return\n= 1");
+	write_file(dir, "main.sloth",
+		"local function helper() return require('deep') end\n"
+		"task('x'):command(function() local s = 'unused'\n"
+		"  require('string') require(s) require('nowhere') return require('one'), "
+	        "helper()\n"
+		"end):build()\n"
+		"task('y'):command(function() end):build()\n"
+		"task('z'):command(function() return require('broken') end):build()\n");
+	ck_assert_msg(sl_workflow_load(path, &args, &workflow, &err) == 0, "%s", err.text);
+	task = pack(workflow, 0);
+	ck_assert_uint_eq(task.modules.table->n_pairs, 3);
+	check_module(&task, "one", "\nreturn require 'deep.two'");
+	check_module(&task, "deep.two", "return { require('one'), require(\"three\") }");
+	check_module(&task, "deep", "return 'deep'");
+	sl_parcel_free(parcel);
+	task = pack(workflow, 1);
+	ck_assert_int_eq(task.modules.kind, SL_VALUE_NIL);
+	ck_assert_int_eq(sl_workflow_pack(workflow, 2, parcel, &task, &err), SL_EINVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, "/broken.lua:2: unexpected symbol"));
+	sl_parcel_free(parcel);
+	sl_workflow_free(workflow);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 START_TEST(a_file_that_changes_while_it_runs_is_packed_as_it_was_loaded)
 {
 	struct sl_workflow_args args = {0};
@@ -808,6 +872,7 @@ SL_CHECK_MAIN("workflow", tasks_without_a_workflow_run_in_the_order_built,
 	captured_values_travel_and_modules_go_by_name,
 	what_cannot_be_sent_is_refused_with_the_way_to_it,
 	functions_of_a_module_beside_the_file_are_cut_from_theirs,
+	modules_beside_the_file_that_the_code_requires_go_along,
 	a_file_that_changes_while_it_runs_is_packed_as_it_was_loaded,
 	the_shipped_examples_load_and_pack, a_chunk_becomes_the_body_of_a_function,
 	a_chunk_that_is_none_is_refused)

@@ -29,6 +29,15 @@ static struct sl_value pairs_of(const char *key, struct sl_value value)
 	return table;
 }
 
+static struct sl_value module_of(const char *file, const char *text)
+{
+	struct sl_value module = sl_test_table(parcel, 0, 2);
+
+	module.table->pairs[0] = (struct sl_pair){sl_test_string("file"), sl_test_string(file)};
+	module.table->pairs[1] = (struct sl_pair){sl_test_string("text"), sl_test_string(text)};
+	return module;
+}
+
 static struct sl_task full_task(void)
 {
 	struct sl_task task = {.name = sl_bytes_of("deploy"),
@@ -37,6 +46,7 @@ static struct sl_task full_task(void)
 		.values = pairs_of("b", sl_test_integer(2)),
 		.deps = pairs_of("c", sl_test_integer(3)),
 		.env = pairs_of("LANG", sl_test_string("C")),
+		.modules = pairs_of("util", module_of("./util.lua", "return 1")),
 		.timeout_ms = 30000,
 		.user = sl_bytes_of("www"),
 		.workdir = sl_bytes_of("/tmp"),
@@ -58,6 +68,7 @@ static struct sl_task full_task(void)
 START_TEST(a_task_comes_back_whole)
 {
 	struct sl_task task = full_task(), back;
+	const struct sl_table *module;
 
 	ck_assert_int_eq(sl_task_encode(&task, &out, NULL), 0);
 	ck_assert_int_eq(sl_task_decode(sl_buffer_bytes(&out), parcel, &back, NULL), 0);
@@ -72,6 +83,9 @@ START_TEST(a_task_comes_back_whole)
 	ck_assert_int_eq(sl_table_get(back.values.table, "b")->integer, 2);
 	ck_assert_int_eq(sl_table_get(back.deps.table, "c")->integer, 3);
 	sl_test_bytes_eq(sl_table_get(back.env.table, "LANG")->string, "C");
+	module = sl_table_get(back.modules.table, "util")->table;
+	sl_test_bytes_eq(sl_table_get(module, "file")->string, "./util.lua");
+	sl_test_bytes_eq(sl_table_get(module, "text")->string, "return 1");
 	ck_assert_uint_eq(back.timeout_ms, 30000);
 	sl_test_bytes_eq(back.user, "www");
 	sl_test_bytes_eq(back.workdir, "/tmp");
@@ -121,6 +135,30 @@ static int decode(const char *bytes, size_t size, struct sl_task *task, struct s
 }
 
 #define DECODE(literal, task, err) decode(literal, sizeof(literal) - 1, task, err)
+
+START_TEST(a_module_is_text_with_a_name)
+{
+	struct sl_task task, back;
+	const struct sl_value bad[] = {
+		sl_test_integer(5),
+		pairs_of("text", sl_test_string("return 1")),
+		module_of("./m.lua", "\x1bLua"),
+		pairs_of("file", sl_test_string("./m.lua")),
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct sl_error err;
+
+		task = full_task();
+		task.modules = pairs_of("m", bad[i]);
+		sl_buffer_clear(&out);
+		ck_assert_int_eq(sl_task_encode(&task, &out, NULL), 0);
+		ck_assert_int_eq(sl_task_decode(sl_buffer_bytes(&out), parcel, &back, &err),
+			SL_EBAD_TASK);
+		ck_assert_ptr_nonnull(strstr(err.text, "task: 'modules' must be a table"));
+	}
+}
+END_TEST
 
 START_TEST(a_task_written_by_hand_is_enough)
 {
@@ -224,6 +262,6 @@ START_TEST(a_task_that_cannot_be_sent_names_the_way)
 END_TEST
 
 SL_CHECK_MAIN_WITH("task_msg", setup, teardown, a_task_comes_back_whole,
-	the_head_is_read_without_the_values, a_task_written_by_hand_is_enough,
-	a_bad_task_is_refused_by_the_name_of_the_field, garbage_is_no_task,
-	a_task_that_cannot_be_sent_names_the_way)
+	the_head_is_read_without_the_values, a_module_is_text_with_a_name,
+	a_task_written_by_hand_is_enough, a_bad_task_is_refused_by_the_name_of_the_field,
+	garbage_is_no_task, a_task_that_cannot_be_sent_names_the_way)

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/sent_modules.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+static struct sl_bytes text_of(const struct sl_table *module, const char *key)
+{
+	const struct sl_value *value = sl_table_get(module, key);
+
+	return value && value->kind == SL_VALUE_STRING ? value->string : (struct sl_bytes){0};
+}
+
+/* A searcher of package.searchers: f(name) → loader, file; or why not */
+static int l_search(lua_State *L)
+{
+	const struct sl_value *modules = lua_touserdata(L, lua_upvalueindex(1));
+	const char *name = luaL_checkstring(L, 1);
+	const struct sl_value *module = sl_table_get(modules->table, name);
+	struct sl_bytes text, file;
+
+	if (!module || module->kind != SL_VALUE_TABLE) {
+		lua_pushfstring(L, "no module '%s' was sent with the task", name);
+		return 1;
+	}
+	text = text_of(module->table, "text");
+	file = text_of(module->table, "file");
+	lua_pushlstring(L, file.data, file.size);
+	lua_pushfstring(L, "@%s", lua_tostring(L, -1));
+	if (luaL_loadbufferx(L, text.data, text.size, lua_tostring(L, -1), "t") != LUA_OK)
+		return luaL_error(
+			L, "error loading module '%s':\n\t%s", name, lua_tostring(L, -1));
+	lua_pushvalue(L, -3);
+	return 2;
+}
+
+void sl_sent_modules_open(lua_State *L, const struct sl_value *modules)
+{
+	lua_Integer n;
+
+	if (modules->kind != SL_VALUE_TABLE)
+		return;
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	lua_getfield(L, -1, LUA_LOADLIBNAME);
+	lua_getfield(L, -1, "searchers");
+	/* Behind the first searcher, which is package.preload's. */
+	n = (lua_Integer)lua_rawlen(L, -1);
+	for (lua_Integer i = n; i >= 2; i--) {
+		lua_rawgeti(L, -1, i);
+		lua_rawseti(L, -2, i + 1);
+	}
+	lua_pushlightuserdata(L, (void *)modules);
+	lua_pushcclosure(L, l_search, 1);
+	lua_rawseti(L, -2, 2);
+	lua_pop(L, 3);
+}
