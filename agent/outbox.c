@@ -172,8 +172,8 @@ static void set_timer(struct sl_outbox *outbox)
 	timerfd_settime(outbox->timer_fd, 0, &in, NULL);
 }
 
-int sl_outbox_new(int fd, struct sl_reactor *reactor, uint64_t credit,
-	void (*drained)(void *ctx), void *ctx, struct sl_outbox **out, struct sl_error *err)
+int sl_outbox_new(int fd, struct sl_reactor *reactor, void (*drained)(void *ctx), void *ctx,
+	struct sl_outbox **out, struct sl_error *err)
 {
 	struct sl_outbox *outbox = calloc(1, sizeof(*outbox));
 	int result;
@@ -182,7 +182,6 @@ int sl_outbox_new(int fd, struct sl_reactor *reactor, uint64_t credit,
 		return sl_fail(err, SL_ENOMEM, "no memory for the outbox");
 	outbox->fd = fd;
 	outbox->reactor = reactor;
-	outbox->credit = credit;
 	outbox->drained = drained;
 	outbox->ctx = ctx;
 	outbox->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

@@ -17,11 +17,10 @@ struct sl_event;
 struct sl_outbox;
 struct sl_reactor;
 
-/* Sends on the socket @fd, which stays the caller's. drained(ctx) is called, on any thread,
- * when emitting may go on after sl_outbox_emit() said true. */
-int sl_outbox_new(int fd, struct sl_reactor *reactor, uint64_t credit,
-	void (*drained)(void *ctx), void *ctx, struct sl_outbox **out,
-	struct sl_error *err) sl_must_check;
+/* Sends on the socket @fd, which stays the caller's, once there is credit. drained(ctx) is
+ * called, on any thread, when emitting may go on after sl_outbox_emit() said true. */
+int sl_outbox_new(int fd, struct sl_reactor *reactor, void (*drained)(void *ctx), void *ctx,
+	struct sl_outbox **out, struct sl_error *err) sl_must_check;
 
 /* Nobody may emit any more. NULL is fine. */
 void sl_outbox_free(struct sl_outbox *outbox);

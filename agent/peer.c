@@ -7,6 +7,7 @@
 
 #include "agent/trust.h"
 #include "common/error.h"
+#include "common/log.h"
 #include "proto/endpoint.h"
 #include "proto/identity.h"
 
@@ -85,4 +86,26 @@ int sl_peer_hello(struct sl_peer *peer, const struct sl_peer_host *host,
 	peer->welcome = true;
 	sl_conn_set_welcome(peer->conn);
 	return 0;
+}
+
+void sl_peer_reply(struct sl_peer *peer, uint32_t id, const struct sl_reply *reply)
+{
+	struct sl_buffer body = SL_BUFFER_INIT;
+	struct sl_error err;
+
+	if (sl_reply_encode(reply, &body, &err) < 0) {
+		/* The peer would wait for ever for what can't be said. */
+		sl_log(SL_LOG_ERROR, "cannot encode a reply: %s", err.text);
+		sl_buffer_deinit(&body);
+		sl_conn_close(peer->conn, 0);
+		return;
+	}
+	sl_conn_reply(peer->conn, id, &body);
+}
+
+void sl_peer_refuse(
+	struct sl_peer *peer, uint32_t id, enum sl_op op, const struct sl_error *err)
+{
+	sl_peer_reply(peer, id,
+		&(struct sl_reply){.op = op, .code = err->code, .msg = sl_bytes_of(err->text)});
 }

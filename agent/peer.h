@@ -45,3 +45,10 @@ void sl_peer_free(struct sl_peer *peer);
  * SL_EDENIED: it may not stay. */
 int sl_peer_hello(struct sl_peer *peer, const struct sl_peer_host *host,
 	const struct sl_request *request, struct sl_error *err) sl_must_check;
+
+/* Replies to request @id. */
+void sl_peer_reply(struct sl_peer *peer, uint32_t id, const struct sl_reply *reply);
+
+/* Replies to request @id, an @op, that it can't be for @err. */
+void sl_peer_refuse(
+	struct sl_peer *peer, uint32_t id, enum sl_op op, const struct sl_error *err);

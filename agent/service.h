@@ -38,7 +38,8 @@ int sl_service_listen(struct sl_service *service, const char *url, char *bound, 
 /* Takes no new connections. */
 void sl_service_stop_listening(struct sl_service *service);
 
-/* Closes all connections as soon as what was answered is on its way. Returns how many. */
+/* Closes all connections, when what has ended was told to those who ask, at the latest after a
+ * second. Returns how many there are. */
 size_t sl_service_say_goodbye(struct sl_service *service);
 
 /* Answers those that wait at @job, if its news are worth it: sl_jobs_ops.changed. */

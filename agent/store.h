@@ -43,6 +43,7 @@ struct sl_record {
 	struct sl_ring ring; /* its numbers are always right; read events with
 	                        sl_store_read() */
 	void *live;          /* the owner's: the job, while it lives */
+	uint64_t delivered;  /* the owner's: the last event that somebody was sent */
 
 	/* The store's own. */
 	struct sl_record *next_in_bucket;

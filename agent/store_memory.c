@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "proto/identity.h"
 
 #define FIRST_BUCKETS 64
+#define DROP_LOG_MS 1000
 
 TAILQ_HEAD(record_list, sl_record);
 
@@ -33,6 +35,9 @@ struct sl_store {
 	size_t finished_bytes;
 
 	uint64_t counts[SL_N_STATES];
+
+	uint64_t n_dropped;  /* that nobody had fetched */
+	int64_t drop_log_ms; /* of the last line about them */
 };
 
 int sl_store_new(
@@ -192,6 +197,19 @@ static struct record_list *finished_list(struct sl_store *store, const struct sl
 	return is_acknowledged(record) ? &store->acknowledged : &store->finished;
 }
 
+/* A peer can make many of these. */
+static void note_drop(struct sl_store *store)
+{
+	int64_t now_ms = sl_clock_monotonic_ms();
+
+	store->n_dropped++;
+	if (store->drop_log_ms && now_ms - store->drop_log_ms < DROP_LOG_MS)
+		return;
+	store->drop_log_ms = now_ms;
+	sl_log(SL_LOG_WARNING, "results dropped that nobody fetched n=%llu",
+		(unsigned long long)store->n_dropped);
+}
+
 static void drop_crowd(struct sl_store *store)
 {
 	while (store->n_finished > store->limits.max_finished ||
@@ -200,10 +218,7 @@ static void drop_crowd(struct sl_store *store)
 
 		if (!record) {
 			record = TAILQ_FIRST(&store->finished);
-			sl_log(SL_LOG_WARNING,
-				"result dropped that nobody fetched: too many are kept "
-				"name=%.*s",
-				(int)record->name.size, record->name.data);
+			note_drop(store);
 		}
 		sl_store_forget(store, record);
 	}

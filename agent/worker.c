@@ -38,7 +38,6 @@ struct worker {
 	struct sl_buffer in; /* owner: the reactor, once the task runs */
 	struct sl_parcel *parcel;
 	struct sl_task task;
-	uint64_t credit;
 	struct sl_runtime *runtime;
 	struct sl_outbox *outbox;
 	struct sl_watch *link_watch;
@@ -46,7 +45,7 @@ struct worker {
 
 	pthread_mutex_t lock;
 	bool streams_paused; /* guarded by: lock */
-	bool streams_ended;  /* guarded by: lock; their watches are gone, or going */
+	bool streams_ended;  /* guarded by: lock; what comes now is the main thread's */
 };
 
 /* There is one, and the hook at exit has no argument. */
@@ -57,16 +56,6 @@ static bool emit(void *ctx, const struct sl_event *event)
 	struct worker *self = ctx;
 
 	return sl_outbox_emit(self->outbox, event);
-}
-
-static int make_runtime(struct worker *self, size_t task_memory_bytes, struct sl_error *err)
-{
-	struct sl_runtime_config config = {.task_memory_bytes = task_memory_bytes};
-	struct sl_runtime_host host = {.ctx = self, .emit = emit};
-
-	sl_runtime_free(self->runtime);
-	self->runtime = NULL;
-	return sl_runtime_new(&config, &host, &self->runtime, err);
 }
 
 static int make_stream(
@@ -85,6 +74,140 @@ static int make_stream(
 	return 0;
 }
 
+static void take_frame(struct worker *self, const struct sl_link_frame *frame)
+{
+	char why[256];
+
+	if (frame->kind == SL_LINK_CREDIT) {
+		sl_outbox_credit(self->outbox, frame->number);
+	} else if (frame->kind == SL_LINK_STOP) {
+		snprintf(why, sizeof(why), "%.*s", (int)frame->bytes.size, frame->bytes.data);
+		sl_runtime_cancel(self->runtime, why);
+	}
+}
+
+static void on_link(void *ctx, unsigned what)
+{
+	struct worker *self = ctx;
+	struct sl_link_frame frame;
+	size_t used;
+	int result;
+
+	(void)what;
+	result = sl_link_receive(self->fd, &self->in, NULL);
+	/* Without main nobody wants to know; the spawner does away with what is left. */
+	if (result < 0)
+		_exit(1);
+	while (sl_link_next(sl_buffer_bytes(&self->in), &frame, &used, NULL) == 0) {
+		take_frame(self, &frame);
+		sl_buffer_consume(&self->in, used);
+	}
+}
+
+static bool emit_output(struct stream *stream, const char *data, size_t size)
+{
+	struct sl_event event = {.kind = SL_EVENT_OUT, .time_us = sl_clock_wall_us()};
+
+	event.out.stream = stream->number;
+	event.out.bytes = (struct sl_bytes){data, size};
+	event.out.continued = data[size - 1] != '\n';
+	return sl_outbox_emit(stream->worker->outbox, &event);
+}
+
+/* On the reactor, as each change of a watch. */
+static void set_streams(struct worker *self, unsigned what)
+{
+	for (int i = 0; i < 2; i++)
+		if (!self->streams[i].closed)
+			sl_watch_set(self->streams[i].watch, what);
+}
+
+static void read_stream_locked(struct worker *self, struct stream *stream)
+{
+	char data[SL_MAX_LOG_LINE_BYTES];
+	ssize_t n = read(stream->fd, data, sizeof(data));
+
+	if (n == 0) { /* the task closed it, and everybody else who had it */
+		stream->closed = true;
+		sl_watch_set(stream->watch, 0);
+	}
+	if (n > 0 && emit_output(stream, data, (size_t)n)) {
+		self->streams_paused = true;
+		set_streams(self, 0);
+	}
+}
+
+static void on_stream(void *ctx, unsigned what)
+{
+	struct stream *stream = ctx;
+	struct worker *self = stream->worker;
+
+	(void)what;
+	pthread_mutex_lock(&self->lock);
+	if (self->streams_ended)
+		sl_watch_set(stream->watch, 0);
+	else
+		read_stream_locked(self, stream);
+	pthread_mutex_unlock(&self->lock);
+}
+
+static void resume_streams(void *ctx)
+{
+	struct worker *self = ctx;
+
+	pthread_mutex_lock(&self->lock);
+	if (self->streams_paused && !self->streams_ended)
+		set_streams(self, SL_REACTOR_READ);
+	self->streams_paused = false;
+	pthread_mutex_unlock(&self->lock);
+}
+
+static void on_drained(void *ctx)
+{
+	struct worker *self = ctx;
+	struct sl_error err;
+
+	if (sl_reactor_post(sl_runtime_reactor(self->runtime), resume_streams, self, &err) < 0)
+		sl_log(SL_LOG_ERROR, "a task's output stays unread: %s", err.text);
+	sl_runtime_drained(self->runtime);
+}
+
+/* The watches and the runtime that they belong to. The socket is watched once the task is here.
+ */
+static int make_runtime(struct worker *self, size_t task_memory_bytes, struct sl_error *err)
+{
+	struct sl_runtime_config config = {.task_memory_bytes = task_memory_bytes};
+	struct sl_runtime_host host = {.ctx = self, .emit = emit};
+	struct sl_reactor *reactor;
+	int result = sl_runtime_new(&config, &host, &self->runtime, err);
+
+	if (result < 0)
+		return result;
+	reactor = sl_runtime_reactor(self->runtime);
+	result = sl_outbox_new(self->fd, reactor, on_drained, self, &self->outbox, err);
+	/* None of them is called before all are there. */
+	pthread_mutex_lock(&self->lock);
+	for (int i = 0; i < 2 && result == 0; i++)
+		result = sl_reactor_watch(reactor, self->streams[i].fd, SL_REACTOR_READ,
+			on_stream, &self->streams[i], &self->streams[i].watch, err);
+	pthread_mutex_unlock(&self->lock);
+	if (result == 0)
+		result = sl_reactor_watch(
+			reactor, self->fd, 0, on_link, self, &self->link_watch, err);
+	return result;
+}
+
+static void free_runtime(struct worker *self)
+{
+	sl_watch_free(self->link_watch);
+	self->link_watch = NULL;
+	for (int i = 0; i < 2; i++)
+		sl_watch_free(self->streams[i].watch);
+	sl_outbox_free(self->outbox);
+	self->outbox = NULL;
+	sl_runtime_free(self->runtime);
+}
+
 /* All that can be done before the task is here. */
 static int prepare(struct worker *self, int fd, struct sl_error *err)
 {
@@ -92,11 +215,11 @@ static int prepare(struct worker *self, int fd, struct sl_error *err)
 
 	self->fd = fd;
 	pthread_mutex_init(&self->lock, NULL);
-	result = make_runtime(self, 0, err);
-	if (result == 0)
-		result = make_stream(self, &self->streams[0], STDOUT_FILENO, err);
+	result = make_stream(self, &self->streams[0], STDOUT_FILENO, err);
 	if (result == 0)
 		result = make_stream(self, &self->streams[1], STDERR_FILENO, err);
+	if (result == 0)
+		result = make_runtime(self, 0, err);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	return result;
 }
@@ -161,8 +284,10 @@ static int apply_limits(struct worker *self, struct sl_error *err)
 			return sl_fail_errno(err, errno, "limits.files: cannot set it to %llu",
 				(unsigned long long)task->limits.files);
 	}
-	if (task->limits.memory_bytes > 0)
+	if (task->limits.memory_bytes > 0) {
+		free_runtime(self);
 		return make_runtime(self, task->limits.memory_bytes, err);
+	}
 	return 0;
 }
 
@@ -200,119 +325,6 @@ static int set_up_task(struct worker *self, struct sl_bytes bytes, struct sl_err
 	return result;
 }
 
-static void take_frame(struct worker *self, const struct sl_link_frame *frame)
-{
-	char why[256];
-
-	if (frame->kind == SL_LINK_CREDIT) {
-		sl_outbox_credit(self->outbox, frame->number);
-	} else if (frame->kind == SL_LINK_STOP) {
-		snprintf(why, sizeof(why), "%.*s", (int)frame->bytes.size, frame->bytes.data);
-		sl_runtime_cancel(self->runtime, why);
-	}
-}
-
-static void on_link(void *ctx, unsigned what)
-{
-	struct worker *self = ctx;
-	struct sl_link_frame frame;
-	size_t used;
-	int result;
-
-	(void)what;
-	result = sl_link_receive(self->fd, &self->in, NULL);
-	/* Without main nobody wants to know; the spawner does away with what is left. */
-	if (result < 0)
-		_exit(1);
-	while (sl_link_next(sl_buffer_bytes(&self->in), &frame, &used, NULL) == 0) {
-		take_frame(self, &frame);
-		sl_buffer_consume(&self->in, used);
-	}
-}
-
-static bool emit_output(struct stream *stream, const char *data, size_t size)
-{
-	struct sl_event event = {.kind = SL_EVENT_OUT, .time_us = sl_clock_wall_us()};
-
-	event.out.stream = stream->number;
-	event.out.bytes = (struct sl_bytes){data, size};
-	event.out.continued = data[size - 1] != '\n';
-	return sl_outbox_emit(stream->worker->outbox, &event);
-}
-
-/* On the reactor, as each change of a watch. */
-static void set_streams(struct worker *self, unsigned what)
-{
-	for (int i = 0; i < 2; i++)
-		if (!self->streams[i].closed)
-			sl_watch_set(self->streams[i].watch, what);
-}
-
-static void read_stream_locked(struct worker *self, struct stream *stream)
-{
-	char data[SL_MAX_LOG_LINE_BYTES];
-	ssize_t n = read(stream->fd, data, sizeof(data));
-
-	if (n == 0) { /* the task closed it, and everybody else who had it */
-		stream->closed = true;
-		sl_watch_set(stream->watch, 0);
-	}
-	if (n > 0 && emit_output(stream, data, (size_t)n) && !self->streams_ended) {
-		self->streams_paused = true;
-		set_streams(self, 0);
-	}
-}
-
-static void on_stream(void *ctx, unsigned what)
-{
-	struct stream *stream = ctx;
-	struct worker *self = stream->worker;
-
-	(void)what;
-	pthread_mutex_lock(&self->lock);
-	read_stream_locked(self, stream);
-	pthread_mutex_unlock(&self->lock);
-}
-
-static void resume_streams(void *ctx)
-{
-	struct worker *self = ctx;
-
-	pthread_mutex_lock(&self->lock);
-	if (self->streams_paused && !self->streams_ended)
-		set_streams(self, SL_REACTOR_READ);
-	self->streams_paused = false;
-	pthread_mutex_unlock(&self->lock);
-}
-
-static void on_drained(void *ctx)
-{
-	struct worker *self = ctx;
-	struct sl_error err;
-
-	if (sl_reactor_post(sl_runtime_reactor(self->runtime), resume_streams, self, &err) < 0)
-		sl_log(SL_LOG_ERROR, "a task's output stays unread: %s", err.text);
-	sl_runtime_drained(self->runtime);
-}
-
-static int start_io(struct worker *self, struct sl_error *err)
-{
-	struct sl_reactor *reactor = sl_runtime_reactor(self->runtime);
-	int result = sl_outbox_new(
-		self->fd, reactor, self->credit, on_drained, self, &self->outbox, err);
-
-	/* None of them is called before all are there. */
-	pthread_mutex_lock(&self->lock);
-	for (int i = 0; i < 2 && result == 0; i++)
-		result = sl_reactor_watch(reactor, self->streams[i].fd, SL_REACTOR_READ,
-			on_stream, &self->streams[i], &self->streams[i].watch, err);
-	pthread_mutex_unlock(&self->lock);
-	if (result == 0)
-		result = sl_reactor_watch(reactor, self->fd, SL_REACTOR_READ, on_link, self,
-			&self->link_watch, err);
-	return result;
-}
-
 /* What those who have exited wrote is in the pipe; for what others still write nobody waits. */
 static void drain_stream(struct stream *stream)
 {
@@ -338,10 +350,8 @@ static void end_streams(struct worker *self)
 	pthread_mutex_lock(&self->lock);
 	self->streams_ended = true;
 	pthread_mutex_unlock(&self->lock);
-	for (int i = 0; i < 2; i++) {
-		sl_watch_free(self->streams[i].watch); /* waits for its callback */
+	for (int i = 0; i < 2; i++)
 		drain_stream(&self->streams[i]);
-	}
 }
 
 static void emit_refusal(struct worker *self, const struct sl_error *why)
@@ -373,13 +383,14 @@ _Noreturn void sl_worker_run(int fd)
 	}
 	if (!await_task(&worker, &frame, &used))
 		_exit(0);
-	worker.credit = frame.number;
 	result = set_up_task(&worker, frame.bytes, &why);
-	sl_buffer_consume(&worker.in, used);
-	if (start_io(&worker, &err) < 0) {
-		sl_log(SL_LOG_ERROR, "a worker cannot start: %s", err.text);
+	if (!worker.link_watch) {
+		sl_log(SL_LOG_ERROR, "a worker cannot start: %s", why.text);
 		_exit(1);
 	}
+	sl_outbox_credit(worker.outbox, frame.number);
+	sl_buffer_consume(&worker.in, used);
+	sl_watch_set(worker.link_watch, SL_REACTOR_READ);
 	atexit(on_exit_called);
 	if (result == 0)
 		state = sl_runtime_run(worker.runtime, &worker.task);
