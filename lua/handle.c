@@ -86,16 +86,49 @@ void sl_handle_define(lua_State *L, const char *kind, const luaL_Reg *methods)
 	lua_pop(L, 1);
 }
 
-void sl_handle_push(lua_State *L, struct sl_handle *handle)
+/* Pushes an empty box. [-0, +1, m] */
+static void new_box(lua_State *L, const char *kind)
 {
 	struct handle_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
 
 	*box = (struct handle_box){.handle = NULL};
-	luaL_setmetatable(L, handle->kind);
+	luaL_setmetatable(L, kind);
+}
+
+/* f(kind) → an empty box */
+static int l_box(lua_State *L)
+{
+	new_box(L, lua_touserdata(L, 1));
+	return 1;
+}
+
+/* Puts a reference of the caller's into the box on the top. [-0, +0, -] */
+static void fill(lua_State *L, struct sl_handle *handle)
+{
+	struct handle_box *box = lua_touserdata(L, -1);
+
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) == LUA_TLIGHTUSERDATA)
 		link_box(box, lua_touserdata(L, -1));
 	lua_pop(L, 1);
-	box->handle = sl_handle_ref(handle);
+	box->handle = handle;
+}
+
+void sl_handle_push(lua_State *L, struct sl_handle *handle)
+{
+	new_box(L, handle->kind);
+	fill(L, sl_handle_ref(handle));
+}
+
+int sl_handle_push_new(lua_State *L, struct sl_handle *handle)
+{
+	lua_pushcfunction(L, l_box);
+	lua_pushlightuserdata(L, (void *)handle->kind);
+	if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+		sl_handle_unref(handle);
+		return lua_error(L);
+	}
+	fill(L, handle);
+	return 1;
 }
 
 struct sl_handle *sl_handle_at(lua_State *L, int index)

@@ -36,6 +36,10 @@ void sl_handle_define(lua_State *L, const char *kind, const luaL_Reg *methods);
  * [-0, +1, m] */
 void sl_handle_push(lua_State *L, struct sl_handle *handle);
 
+/* Pushes a userdata for @handle, which is new, and takes the caller's reference even if it
+ * raises. Returns 1, for a function in C that makes one. [-0, +1, m] */
+int sl_handle_push_new(lua_State *L, struct sl_handle *handle);
+
 /* The handle at @index, borrowed as long as the userdata lives; NULL if it is something else.
  * [-0, +0, -] */
 struct sl_handle *sl_handle_at(lua_State *L, int index);

@@ -48,3 +48,15 @@ struct sl_timer;
 int sl_reactor_timer(struct sl_reactor *reactor, int64_t at_ns, void (*fn)(void *ctx),
 	void *ctx, struct sl_timer **out, struct sl_error *err) sl_must_check;
 void sl_timer_free(struct sl_timer *timer);
+
+/* An alarm: calls fn(ctx) on the reactor at the monotonic time it was last set to. */
+struct sl_alarm;
+int sl_alarm_new(struct sl_reactor *reactor, void (*fn)(void *ctx), void *ctx,
+	struct sl_alarm **out, struct sl_error *err) sl_must_check;
+
+/* Once, at @at_ns or at once if that is over. What it was set to before is forgotten. May be
+ * called under a lock that fn takes too. */
+void sl_alarm_set(struct sl_alarm *alarm, int64_t at_ns);
+
+/* As sl_watch_free(). */
+void sl_alarm_free(struct sl_alarm *alarm);

@@ -15,6 +15,7 @@
 
 #include "common/error.h"
 #include "lua/handle.h"
+#include "lua/home.h"
 #include "lua/names.h"
 #include "lua/transfer.h"
 
@@ -362,6 +363,8 @@ static void set_metatables(struct build *build)
 			continue;
 		lua_rawgeti(L, SLOT_NODES, i + 1);
 		lua_rawgeti(L, SLOT_NODES, node->table->meta->mark);
+		if (sl_table_get(node->table->meta, "__gc"))
+			sl_home_note_finalizer(L);
 		lua_setmetatable(L, -2);
 		lua_pop(L, 1);
 	}

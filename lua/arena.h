@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Arena: the memory of one Lua state. It begins in a region of its own, aligned
+ * to its size, grows by chunks and is dropped as a whole: what a state was made
+ * of need not be freed piece by piece. Regions are kept warm for the next one.
+ *
+ * Each arena has a limit, and the arenas of a task share an account with a limit
+ * of its own. Reaching either one makes an allocation fail, which Lua turns into
+ * "not enough memory" in the goroutine that asked.
+ *
+ * Threads: an arena belongs to the thread that runs its state; an account may be
+ * used from any.
+ */
+
+#include "common/base.h"
+
+enum {
+	SL_REGION_SIZE = 64 * 1024
+};
+
+struct sl_account {
+	_Atomic size_t used; /* bytes */
+	_Atomic size_t peak;
+	size_t limit; /* immutable once shared; 0: none */
+};
+
+/* False, and nothing charged, when that would pass the limit. */
+bool sl_account_charge(struct sl_account *account, size_t bytes);
+void sl_account_release(struct sl_account *account, size_t bytes);
+
+struct sl_arena;
+
+/* An arena that holds at most @limit bytes; NULL when memory or the account ran out. @account
+ * is borrowed as long as the arena lives. */
+struct sl_arena *sl_arena_new(struct sl_account *account, size_t limit) sl_must_check;
+
+/* Drops everything at once. NULL is fine. */
+void sl_arena_free(struct sl_arena *arena);
+
+/* A lua_Alloc; @arena is the arena. */
+void *sl_arena_alloc(void *arena, void *block, size_t old_size, size_t new_size);
+
+/* Bytes taken so far, free ones among them. */
+size_t sl_arena_held(const struct sl_arena *arena);
+
+/* Gives the regions that this thread keeps warm to whoever needs them: for a thread that ends.
+ */
+void sl_arena_thread_done(void);

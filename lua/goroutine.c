@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/goroutine.h"
+
+#include <assert.h>
+#include <lauxlib.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "lua/outcome.h"
+#include "lua/runtime_inside.h"
+#include "lua/scheduler.h"
+#include "lua/scope.h"
+#include "lua/transfer.h"
+
+#define TOO_MANY_BLOCKED                                                                       \
+	"too many goroutines wait inside of calls that can't be left, such as a comparison "   \
+	"function of table.sort"
+
+enum {
+	SPAWNS_PER_TURN = 32
+};
+
+/* Why a goroutine's body yielded. */
+enum request {
+	REQUEST_NONE, /* not through us: a script's own coroutine.yield */
+	REQUEST_YIELD,
+	REQUEST_WAIT,
+	REQUEST_STOP,
+};
+
+/* From parking on, the first to claim a goroutine decides why it goes on. */
+enum phase {
+	PHASE_RUNNING,
+	PHASE_PARKING, /* on its way into a wait; its thread looks before it lets go */
+	PHASE_PARKED,
+	PHASE_CLAIMED, /* + enum sl_wake */
+};
+
+struct sl_goroutine *sl_goroutine_of(lua_State *L)
+{
+	return sl_home_of(L)->goroutine;
+}
+
+/* ---- beginning ---- */
+
+static void free_start(struct sl_start *start)
+{
+	sl_parcel_free(sl_steal(start->parcel));
+	start->values = NULL;
+	start->n_values = 0;
+}
+
+static int start_failed(struct sl_start *start, int code)
+{
+	free_start(start);
+	return code;
+}
+
+int sl_goroutine_start(
+	struct sl_runtime *runtime, const struct sl_start *given, struct sl_error *err)
+{
+	struct sl_start start = *given;
+	size_t charged =
+		sizeof(struct sl_goroutine) + (start.parcel ? sl_parcel_size(start.parcel) : 0);
+	struct sl_goroutine *goroutine;
+
+	if (!sl_account_charge(&runtime->account, charged))
+		return start_failed(&start, sl_fail(err, SL_ENOMEM, "not enough memory"));
+	goroutine = calloc(1, sizeof(*goroutine));
+	if (!goroutine) {
+		sl_account_release(&runtime->account, charged);
+		return start_failed(&start, sl_fail(err, SL_ENOMEM, "not enough memory"));
+	}
+	goroutine->runtime = runtime;
+	goroutine->id = atomic_fetch_add(&runtime->n_goroutines, 1);
+	goroutine->charged = charged;
+	goroutine->start = start;
+	goroutine->started_ns = sl_clock_monotonic_ns();
+	if (!sl_scope_join(start.scope, goroutine)) {
+		sl_goroutine_drop(goroutine);
+		return sl_fail(err, SL_ECANCELLED, "stopped");
+	}
+	sl_scheduler_ready(runtime->scheduler, goroutine);
+	return 0;
+}
+
+/* The parcel has been unpacked: it weighs nothing any more. */
+static void discharge(struct sl_goroutine *goroutine)
+{
+	size_t excess = goroutine->charged - sizeof(*goroutine);
+
+	goroutine->charged -= excess;
+	sl_account_release(&goroutine->runtime->account, excess);
+}
+
+static int begin(struct sl_goroutine *goroutine, struct sl_error *err)
+{
+	struct sl_start *start = &goroutine->start;
+	int code;
+
+	goroutine->begun = true;
+	goroutine->begun_ns = sl_clock_monotonic_ns();
+	code = sl_home_init(&goroutine->home, &goroutine->runtime->model, goroutine, err);
+	if (code != 0)
+		return code;
+	goroutine->co = goroutine->home.co;
+	if (start->begin)
+		code = start->begin(start->ctx, goroutine->co, err);
+	else
+		code = sl_transfer_in(goroutine->co, start->values, start->n_values, err);
+	free_start(start);
+	discharge(goroutine);
+	if (code == 0)
+		goroutine->n_args = lua_gettop(goroutine->co) - 1;
+	return code;
+}
+
+/* ---- ending ---- */
+
+void sl_goroutine_drop(struct sl_goroutine *goroutine)
+{
+	free_start(&goroutine->start);
+	sl_home_deinit(&goroutine->home);
+	sl_account_release(&goroutine->runtime->account, goroutine->charged);
+	free(goroutine);
+}
+
+static void end(struct sl_goroutine *goroutine, struct sl_outcome *outcome)
+{
+	struct sl_runtime *runtime = goroutine->runtime;
+	struct sl_start start = goroutine->start;
+	int64_t now = sl_clock_monotonic_ns();
+
+	atomic_store(&goroutine->worker, NULL);
+	if (goroutine->begun) {
+		outcome->wait_ms = (double)(goroutine->begun_ns - goroutine->started_ns) / 1e6;
+		outcome->run_ms = (double)(now - goroutine->begun_ns) / 1e6;
+	}
+	sl_home_deinit(&goroutine->home);
+	if (start.ended)
+		start.ended(start.ctx, goroutine, outcome);
+	else
+		sl_outcome_deinit(outcome);
+	if (sl_scope_leave(goroutine))
+		sl_scheduler_stop(runtime->scheduler);
+	sl_goroutine_drop(goroutine);
+}
+
+static void end_with_error(struct sl_goroutine *goroutine, const struct sl_error *err)
+{
+	struct sl_outcome outcome = {0};
+
+	sl_outcome_fail(&outcome, err->text);
+	end(goroutine, &outcome);
+}
+
+/* Its body returned or raised: @status with @n values on top. */
+static void end_of_body(struct sl_goroutine *goroutine, int status, int n)
+{
+	struct sl_outcome outcome = {0};
+
+	if (status == LUA_OK)
+		sl_outcome_take_values(&outcome, goroutine->co, n, &goroutine->start);
+	else
+		sl_outcome_take_error(&outcome, goroutine->home.L, goroutine->co);
+	end(goroutine, &outcome);
+}
+
+/* It has been stopped: what it holds open is closed, then it is gone. */
+static void end_stopped(struct sl_goroutine *goroutine)
+{
+	struct sl_outcome outcome = {.stopped = true};
+
+	if (goroutine->co)
+		lua_resetthread(goroutine->co);
+	sl_outcome_fail(&outcome, "stopped");
+	end(goroutine, &outcome);
+}
+
+/* ---- waiting ---- */
+
+struct sl_wait *sl_goroutine_prepare(
+	lua_State *L, const struct sl_wait_kind *kind, void *object, int64_t deadline_ns)
+{
+	struct sl_goroutine *goroutine = sl_goroutine_of(L);
+
+	goroutine->wait = (struct sl_wait){.kind = kind,
+		.object = object,
+		.deadline_ns = deadline_ns,
+		.waiter = {.goroutine = goroutine}};
+	return &goroutine->wait;
+}
+
+enum sl_wake sl_goroutine_woken(lua_State *L)
+{
+	return sl_goroutine_of(L)->wait.woken;
+}
+
+bool sl_goroutine_wake(struct sl_goroutine *goroutine, enum sl_wake why)
+{
+	unsigned phase = atomic_load(&goroutine->phase);
+
+	for (;;) {
+		bool blocking;
+
+		if (phase != PHASE_PARKING && phase != PHASE_PARKED)
+			return false;
+		blocking = phase == PHASE_PARKED && goroutine->blocking;
+		if (!atomic_compare_exchange_weak(
+			    &goroutine->phase, &phase, PHASE_CLAIMED + (unsigned)why))
+			continue;
+		if (phase == PHASE_PARKING)
+			return true; /* its thread sees it before it lets go */
+		/* From here it may be gone; a futex's address need not be anything. */
+		if (blocking)
+			syscall(SYS_futex, &goroutine->phase, FUTEX_WAKE_PRIVATE, 1);
+		else
+			sl_scheduler_ready(goroutine->runtime->scheduler, goroutine);
+		return true;
+	}
+}
+
+void sl_goroutine_deadline(struct sl_deadline *deadline)
+{
+	struct sl_goroutine *goroutine =
+		(struct sl_goroutine *)((char *)deadline -
+					offsetof(struct sl_goroutine, deadline));
+
+	sl_goroutine_wake(goroutine, SL_WAKE_DEADLINE);
+}
+
+/* Wherever it is woken from, first of all it leaves the lines it stands in. */
+static void leave_wait(struct sl_goroutine *goroutine)
+{
+	struct sl_wait *wait = &goroutine->wait;
+	unsigned phase = atomic_exchange(&goroutine->phase, PHASE_RUNNING);
+
+	wait->woken =
+		phase >= PHASE_CLAIMED ? (enum sl_wake)(phase - PHASE_CLAIMED) : SL_WAKE_READY;
+	if (wait->deadline_ns && wait->woken != SL_WAKE_DEADLINE)
+		sl_deadlines_remove(goroutine->runtime->deadlines, &goroutine->deadline);
+	if (wait->kind->leave)
+		wait->kind->leave(goroutine, wait);
+}
+
+/* Lets go of a goroutine that waits. True: it is others' from now on. False: it goes on, and
+ * has left its wait. */
+static bool park(struct sl_goroutine *goroutine)
+{
+	struct sl_wait *wait = &goroutine->wait;
+	struct sl_deadlines *deadlines = goroutine->runtime->deadlines;
+	unsigned parking = PHASE_PARKING;
+
+	atomic_store(&goroutine->phase, PHASE_PARKING);
+	goroutine->deadline = (struct sl_deadline){.at_ns = wait->deadline_ns};
+	if (atomic_load(&goroutine->stopping))
+		sl_goroutine_wake(goroutine, SL_WAKE_STOP);
+	if (wait->kind->enter && !wait->kind->enter(goroutine, wait)) {
+		leave_wait(goroutine);
+		return false;
+	}
+	if (wait->deadline_ns && !sl_deadlines_add(deadlines, &goroutine->deadline))
+		sl_goroutine_wake(goroutine, SL_WAKE_DEADLINE);
+	atomic_store(&goroutine->worker, NULL);
+	if (atomic_compare_exchange_strong(&goroutine->phase, &parking, PHASE_PARKED))
+		return true;
+	leave_wait(goroutine);
+	return false;
+}
+
+/* Waits on this thread, whose queue goes to another one. */
+static bool block(struct sl_goroutine *goroutine)
+{
+	struct sl_worker *worker = sl_worker_self();
+	lua_State *current = worker->current;
+
+	if (!sl_worker_block(worker))
+		return false;
+	worker->current = NULL;
+	goroutine->blocking = true;
+	if (park(goroutine)) {
+		while (atomic_load(&goroutine->phase) == PHASE_PARKED)
+			syscall(SYS_futex, &goroutine->phase, FUTEX_WAIT_PRIVATE, PHASE_PARKED,
+				NULL);
+		leave_wait(goroutine);
+	}
+	goroutine->blocking = false;
+	sl_worker_unblock(worker);
+	atomic_store(&goroutine->worker, worker);
+	worker->current = current;
+	return true;
+}
+
+int sl_goroutine_wait(lua_State *L, lua_KContext ctx, lua_KFunction k)
+{
+	struct sl_goroutine *goroutine = sl_goroutine_of(L);
+
+	if (lua_isyieldable(L)) {
+		goroutine->request = REQUEST_WAIT;
+		return lua_yieldk(L, 0, ctx, k);
+	}
+	if (!block(goroutine))
+		return luaL_error(L, TOO_MANY_BLOCKED);
+	if (atomic_load(&goroutine->stopping))
+		return sl_goroutine_stop_self(L);
+	return k(L, LUA_YIELD, ctx);
+}
+
+/* The function returns what it left on the top. */
+static int go_on(lua_State *L, int status, lua_KContext n_results)
+{
+	(void)L;
+	(void)status;
+	return (int)n_results;
+}
+
+int sl_goroutine_yield_to(lua_State *L, lua_KContext ctx, lua_KFunction k)
+{
+	sl_goroutine_of(L)->request = REQUEST_YIELD;
+	return lua_yieldk(L, 0, ctx, k);
+}
+
+int sl_goroutine_yield(lua_State *L, int n_results)
+{
+	if (!lua_isyieldable(L))
+		return n_results;
+	return sl_goroutine_yield_to(L, n_results, go_on);
+}
+
+int sl_goroutine_pace(lua_State *L, int n_results)
+{
+	struct sl_goroutine *goroutine = sl_goroutine_of(L);
+
+	if (++goroutine->n_spawned % SPAWNS_PER_TURN != 0)
+		return n_results;
+	return sl_goroutine_yield(L, n_results);
+}
+
+int sl_goroutine_stop_self(lua_State *L)
+{
+	struct sl_goroutine *goroutine = sl_goroutine_of(L);
+
+	atomic_store(&goroutine->stopping, true);
+	if (!lua_isyieldable(L))
+		return luaL_error(L, "stopped");
+	goroutine->request = REQUEST_STOP;
+	return lua_yieldk(L, 0, 0, go_on);
+}
+
+void sl_goroutine_stop(struct sl_goroutine *goroutine)
+{
+	atomic_store(&goroutine->stopping, true);
+	sl_goroutine_wake(goroutine, SL_WAKE_STOP);
+}
+
+bool sl_goroutine_requests(lua_State *L)
+{
+	return sl_goroutine_of(L)->request != REQUEST_NONE;
+}
+
+void sl_goroutine_forget_request(lua_State *L)
+{
+	sl_goroutine_of(L)->request = REQUEST_NONE;
+}
+
+void sl_goroutine_serve(lua_State *L)
+{
+	struct sl_goroutine *goroutine = sl_goroutine_of(L);
+
+	if (goroutine->request == REQUEST_WAIT && !block(goroutine))
+		luaL_error(L, TOO_MANY_BLOCKED);
+	if (atomic_load(&goroutine->stopping))
+		luaL_error(L, "stopped");
+}
+
+/* ---- a turn ---- */
+
+/* Runs the body until it returns, raises or yields. */
+static int resume(struct sl_goroutine *goroutine, struct sl_worker *worker, int *n)
+{
+	int n_args = goroutine->n_args;
+	int status;
+
+	goroutine->n_args = 0;
+	goroutine->request = REQUEST_NONE;
+	worker->current = goroutine->co;
+	status = lua_resume(goroutine->co, NULL, n_args, n);
+	worker->current = NULL;
+	return status;
+}
+
+/* What the body's yield asks for. True: it goes on at once. */
+static bool grant(struct sl_goroutine *goroutine)
+{
+	struct sl_error err;
+
+	switch ((enum request)goroutine->request) {
+	case REQUEST_WAIT:
+		return !park(goroutine);
+	case REQUEST_YIELD:
+		atomic_store(&goroutine->worker, NULL);
+		sl_scheduler_ready(goroutine->runtime->scheduler, goroutine);
+		return false;
+	case REQUEST_STOP:
+		return true;
+	case REQUEST_NONE:
+		break;
+	}
+	sl_fail(&err, SL_EINVALID, "attempt to yield from outside a coroutine");
+	end_with_error(goroutine, &err);
+	return false;
+}
+
+static bool turn(struct sl_goroutine *goroutine, struct sl_worker *worker)
+{
+	int status, n;
+
+	atomic_store(&goroutine->worker, worker);
+	if (atomic_load(&goroutine->stopping)) {
+		end_stopped(goroutine);
+		return false;
+	}
+	status = resume(goroutine, worker, &n);
+	if (status == LUA_YIELD) {
+		lua_pop(goroutine->co, n);
+		return grant(goroutine);
+	}
+	if (atomic_load(&goroutine->stopping))
+		end_stopped(goroutine);
+	else
+		end_of_body(goroutine, status, n);
+	return false;
+}
+
+void sl_goroutine_run(struct sl_goroutine *goroutine, struct sl_worker *worker)
+{
+	struct sl_error err;
+
+	atomic_store(&worker->running, goroutine);
+	atomic_fetch_add_explicit(&worker->n_runs, 1, memory_order_relaxed);
+	if (atomic_load(&goroutine->phase) != PHASE_RUNNING)
+		leave_wait(goroutine);
+	if (!goroutine->begun && !atomic_load(&goroutine->stopping) &&
+		begin(goroutine, &err) != 0)
+		end_with_error(goroutine, &err);
+	else
+		while (turn(goroutine, worker))
+			;
+	atomic_store(&worker->running, NULL);
+}
+
+/* ---- lines of waiters ---- */
+
+void sl_waiters_add(struct sl_waiters *waiters, struct sl_waiter *waiter)
+{
+	assert(!waiter->linked);
+	waiter->linked = true;
+	waiter->next = NULL;
+	waiter->prev = waiters->last;
+	if (waiters->last)
+		waiters->last->next = waiter;
+	else
+		waiters->first = waiter;
+	waiters->last = waiter;
+}
+
+void sl_waiters_remove(struct sl_waiters *waiters, struct sl_waiter *waiter)
+{
+	if (!waiter->linked)
+		return;
+	waiter->linked = false;
+	if (waiter->prev)
+		waiter->prev->next = waiter->next;
+	else
+		waiters->first = waiter->next;
+	if (waiter->next)
+		waiter->next->prev = waiter->prev;
+	else
+		waiters->last = waiter->prev;
+}
+
+bool sl_waiters_wake_one(struct sl_waiters *waiters)
+{
+	while (waiters->first) {
+		struct sl_waiter *waiter = waiters->first;
+
+		sl_waiters_remove(waiters, waiter);
+		if (sl_goroutine_wake(waiter->goroutine, SL_WAKE_READY))
+			return true;
+	}
+	return false;
+}
+
+void sl_waiters_wake_all(struct sl_waiters *waiters)
+{
+	while (sl_waiters_wake_one(waiters))
+		;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/home.h"
+
+#include <lauxlib.h>
+
+#include "common/error.h"
+#include "lua/modules.h"
+#include "lua/names.h"
+
+static char home_key; /* its address: the key in the registry */
+
+/* f(home): furnishes; may raise for lack of memory */
+static int l_furnish(lua_State *L)
+{
+	struct sl_home *home = lua_touserdata(L, 1);
+
+	sl_modules_open(L);
+	sl_handle_list_attach(L, &home->handles);
+	lua_pushlightuserdata(L, home);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &home_key);
+	home->co = lua_newthread(L);
+	return 1;
+}
+
+/* Makes the state itself; names come later. */
+static int make(struct sl_home *home, const struct sl_home_model *model, struct sl_error *err)
+{
+	*home = (struct sl_home){0};
+	home->arena = sl_arena_new(model->account, model->limit_bytes);
+	if (home->arena)
+		home->L = lua_newstate(sl_arena_alloc, home->arena);
+	if (!home->L) {
+		sl_arena_free(sl_steal(home->arena));
+		return sl_fail(err, SL_ENOMEM, "not enough memory");
+	}
+	*(struct sl_home **)lua_getextraspace(home->L) = home;
+	lua_pushcfunction(home->L, l_furnish);
+	lua_pushlightuserdata(home->L, home);
+	if (lua_pcall(home->L, 1, 1, 0) != LUA_OK) {
+		sl_home_deinit(home);
+		return sl_fail(err, SL_ENOMEM, "not enough memory");
+	}
+	return 0; /* the coroutine stays on the stack, which keeps it alive */
+}
+
+/* f(names) */
+static int l_attach(lua_State *L)
+{
+	sl_names_attach(L, lua_touserdata(L, 1));
+	return 0;
+}
+
+int sl_home_init(struct sl_home *home, const struct sl_home_model *model,
+	struct sl_goroutine *goroutine, struct sl_error *err)
+{
+	int code = make(home, model, err);
+
+	if (code != 0)
+		return code;
+	home->goroutine = goroutine;
+	lua_pushcfunction(home->L, l_attach);
+	lua_pushlightuserdata(home->L, model->names);
+	if (lua_pcall(home->L, 1, 0, 0) == LUA_OK)
+		return 0;
+	sl_home_deinit(home);
+	return sl_fail(err, SL_ENOMEM, "not enough memory");
+}
+
+void sl_home_deinit(struct sl_home *home)
+{
+	if (home->L && home->has_finalizers)
+		lua_close(home->L);
+	sl_handle_list_drop(&home->handles);
+	sl_arena_free(home->arena);
+	*home = (struct sl_home){0};
+}
+
+void sl_home_note_finalizer(lua_State *L)
+{
+	struct sl_home *home;
+
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &home_key);
+	home = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	if (home)
+		home->has_finalizers = true;
+}
+
+int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
+	size_t limit_bytes, struct sl_error *err)
+{
+	struct sl_home home;
+	int code;
+
+	*model = (struct sl_home_model){.account = account, .limit_bytes = limit_bytes};
+	code = make(&home, model, err);
+	if (code != 0)
+		return code;
+	model->names = sl_names_new(home.L);
+	sl_home_deinit(&home);
+	if (!model->names)
+		return sl_fail(err, SL_ENOMEM, "not enough memory");
+	return 0;
+}
+
+void sl_home_model_deinit(struct sl_home_model *model)
+{
+	sl_names_free(model->names);
+	*model = (struct sl_home_model){0};
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Home: one Lua state in an arena of its own, furnished with all that a task
+ * may use, and what has to be given back when it is dropped.
+ *
+ * Threads: the one that runs the goroutine; a model is immutable once made.
+ */
+
+#include <lua.h>
+
+#include "common/base.h"
+#include "lua/arena.h"
+#include "lua/handle.h"
+
+struct sl_error;
+struct sl_goroutine;
+struct sl_names;
+
+/* How the states of a runtime are made. */
+struct sl_home_model {
+	struct sl_account *account;
+	size_t limit_bytes; /* of one state */
+	struct sl_names *names;
+};
+
+struct sl_home {
+	lua_State *L;  /* NULL: nothing here */
+	lua_State *co; /* a coroutine of it, for the goroutine's body */
+	struct sl_arena *arena;
+	struct sl_handle_list handles;
+	/* A finalizer may wait in it (an open file, a __gc of the script's): it is closed, not
+	 * just dropped. */
+	bool has_finalizers;
+	struct sl_goroutine *goroutine; /* whose it is */
+};
+
+int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
+	size_t limit_bytes, struct sl_error *err) sl_must_check;
+void sl_home_model_deinit(struct sl_home_model *model);
+
+/* Makes a furnished state. @home must stay where it is. Returns 0 or SL_ENOMEM. */
+int sl_home_init(struct sl_home *home, const struct sl_home_model *model,
+	struct sl_goroutine *goroutine, struct sl_error *err) sl_must_check;
+
+/* Gives everything back; runs finalizers if there are any. */
+void sl_home_deinit(struct sl_home *home);
+
+/* The state that L is of: it must be one of ours. */
+static inline struct sl_home *sl_home_of(lua_State *L)
+{
+	return *(struct sl_home **)lua_getextraspace(L);
+}
+
+/* Says that a finalizer waits in L, which may be any state. */
+void sl_home_note_finalizer(lua_State *L);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * coroutine: as in standard Lua, but a goroutine that has to wait or to stop
+ * does so from inside of coroutines too: what the scheduler is asked for passes
+ * through them, up to it and back.
+ */
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "lua/goroutine.h"
+#include "lua/modules.h"
+#include "lua/scheduler.h"
+
+static int drive(lua_State *L, lua_State *co, int n_args, bool wrap);
+
+/* A coroutine's address is even: the lowest bit says whether it is wrapped. */
+static int drive_on(lua_State *L, int status, lua_KContext ctx)
+{
+	(void)status;
+	return drive(L, (lua_State *)((uintptr_t)ctx & ~(uintptr_t)1), 0, ctx & 1);
+}
+
+/* The error of @co as wrap() raises it. */
+static int raise_wrapped(lua_State *L, lua_State *co)
+{
+	int status = lua_status(co);
+
+	if (status != LUA_OK && status != LUA_YIELD) {
+		status = lua_resetthread(co);
+		lua_xmove(co, L, 1);
+	}
+	if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+		luaL_where(L, 1);
+		lua_insert(L, -2);
+		lua_concat(L, 2);
+	}
+	return lua_error(L);
+}
+
+static int give_results(lua_State *L, lua_State *co, int n, bool wrap)
+{
+	if (!lua_checkstack(L, n + 1)) {
+		lua_pop(co, n);
+		lua_pushliteral(L, "too many results to resume");
+		if (wrap)
+			return raise_wrapped(L, co);
+		lua_pushboolean(L, false);
+		lua_insert(L, -2);
+		return 2;
+	}
+	if (!wrap)
+		lua_pushboolean(L, true);
+	lua_xmove(co, L, n);
+	return n + !wrap;
+}
+
+static int give_error(lua_State *L, lua_State *co, bool wrap)
+{
+	lua_xmove(co, L, 1);
+	if (wrap) {
+		lua_pushvalue(L, -1);
+		lua_xmove(L, co, 1); /* closing a coroutine that failed wants its error */
+		lua_pop(L, 1);
+		return raise_wrapped(L, co);
+	}
+	lua_pushboolean(L, false);
+	lua_insert(L, -2);
+	return 2;
+}
+
+/* Runs @co until it yields on its own account, returns or raises. */
+static int drive(lua_State *L, lua_State *co, int n_args, bool wrap)
+{
+	struct sl_worker *worker = sl_worker_self();
+	int status, n;
+
+	for (;;) {
+		sl_goroutine_forget_request(L);
+		worker->current = co;
+		status = lua_resume(co, L, n_args, &n);
+		worker->current = L;
+		if (status != LUA_YIELD || !sl_goroutine_requests(L))
+			break;
+		lua_pop(co, n);
+		n_args = 0;
+		if (lua_isyieldable(L))
+			return lua_yieldk(L, 0, (lua_KContext)((uintptr_t)co | wrap), drive_on);
+		sl_goroutine_serve(L);
+	}
+	if (status == LUA_OK || status == LUA_YIELD)
+		return give_results(L, co, n, wrap);
+	return give_error(L, co, wrap);
+}
+
+static lua_State *get_coroutine(lua_State *L)
+{
+	lua_State *co = lua_tothread(L, 1);
+
+	luaL_argexpected(L, co, 1, "coroutine");
+	return co;
+}
+
+/* Pushes why @co can't be resumed with the arguments on the top. */
+static bool refuse(lua_State *L, lua_State *co, int n_args)
+{
+	if (!lua_checkstack(co, n_args))
+		lua_pushliteral(L, "too many arguments to resume");
+	else if (lua_status(co) == LUA_OK && lua_gettop(co) == 0)
+		lua_pushliteral(L, "cannot resume dead coroutine");
+	else
+		return false;
+	return true;
+}
+
+/* coroutine.resume(co, ...) */
+static int l_resume(lua_State *L)
+{
+	lua_State *co = get_coroutine(L);
+	int n_args = lua_gettop(L) - 1;
+
+	if (refuse(L, co, n_args)) {
+		lua_pushboolean(L, false);
+		lua_insert(L, -2);
+		return 2;
+	}
+	lua_xmove(L, co, n_args);
+	return drive(L, co, n_args, false);
+}
+
+/* what coroutine.wrap() returns */
+static int l_wrapped(lua_State *L)
+{
+	lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+	int n_args = lua_gettop(L);
+
+	if (refuse(L, co, n_args))
+		return raise_wrapped(L, co);
+	lua_xmove(L, co, n_args);
+	return drive(L, co, n_args, true);
+}
+
+/* coroutine.wrap(fn) */
+static int l_wrap(lua_State *L)
+{
+	lua_State *co;
+
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	co = lua_newthread(L);
+	lua_pushvalue(L, 1);
+	lua_xmove(L, co, 1);
+	lua_pushcclosure(L, l_wrapped, 1);
+	return 1;
+}
+
+/* A goroutine's body looks like the main program does elsewhere. */
+static bool is_body(lua_State *L)
+{
+	return L == sl_goroutine_of(L)->co;
+}
+
+/* coroutine.yield(...) */
+static int l_yield(lua_State *L)
+{
+	if (is_body(L))
+		return luaL_error(L, "attempt to yield from outside a coroutine");
+	return lua_yield(L, lua_gettop(L));
+}
+
+/* coroutine.isyieldable([co]) */
+static int l_isyieldable(lua_State *L)
+{
+	lua_State *co = lua_isnone(L, 1) ? L : get_coroutine(L);
+
+	lua_pushboolean(L, !is_body(co) && lua_isyieldable(co));
+	return 1;
+}
+
+/* coroutine.running() */
+static int l_running(lua_State *L)
+{
+	lua_pushthread(L);
+	lua_pushboolean(L, is_body(L));
+	return 2;
+}
+
+void sl_furnish_coroutine(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{"isyieldable", l_isyieldable},
+		{"resume", l_resume},
+		{"running", l_running},
+		{"wrap", l_wrap},
+		{"yield", l_yield},
+		{NULL, NULL},
+	};
+
+	lua_getglobal(L, "coroutine");
+	luaL_setfuncs(L, functions, 0);
+	lua_pop(L, 1);
+}

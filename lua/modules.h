@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Modules: what a task finds in its state: standard Lua, our own modules, and
+ * our own versions of what would reach outside the goroutine.
+ *
+ * Threads: the one that runs the state.
+ */
+
+#include <lua.h>
+
+/* Furnishes a new state. [-0, +0, m] */
+void sl_modules_open(lua_State *L);
+
+/* Each opens one of ours; a lua_CFunction for luaL_requiref(). */
+int sl_open_goroutine(lua_State *L);
+int sl_open_log(lua_State *L);
+
+/* Each changes what standard Lua opened. [-0, +0, m] */
+void sl_furnish_base(lua_State *L);
+void sl_furnish_coroutine(lua_State *L);
+void sl_furnish_io(lua_State *L);
+void sl_furnish_os(lua_State *L);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the files of this folder see of the runtime; everybody else has
+ * runtime.h.
+ *
+ * Threads: any, unless a field says otherwise.
+ */
+
+#include <lua.h>
+#include <pthread.h>
+
+#include "common/error.h"
+#include "lua/arena.h"
+#include "lua/deadlines.h"
+#include "lua/goroutine.h"
+#include "lua/home.h"
+#include "lua/runtime.h"
+
+struct sl_pool;
+struct sl_scheduler;
+struct sl_scope;
+
+struct sl_runtime {
+	struct sl_runtime_host host;    /* immutable after new */
+	struct sl_account account;      /* memory of the task */
+	struct sl_home_model model;     /* immutable after new */
+	struct sl_scheduler *scheduler; /* immutable after new */
+	struct sl_reactor *reactor;     /* immutable after new */
+	struct sl_deadlines *deadlines; /* immutable after new */
+	const struct sl_task *task;     /* immutable while it runs */
+	int64_t started_ns;             /* immutable while it runs */
+
+	pthread_mutex_t scopes_lock;
+	struct sl_scope *scope; /* the task's; immutable after new */
+
+	_Atomic uint64_t n_goroutines; /* begun so far; the next one's number */
+	_Atomic uint64_t n_failed;     /* spawned ones that raised */
+
+	pthread_mutex_t lock;
+	struct sl_waiters full;    /* guarded by: lock; wait for sl_runtime_drained() */
+	uint64_t n_drained;        /* guarded by: lock; how often that was called */
+	struct sl_pool *pools;     /* guarded by: lock */
+	bool cancelled;            /* guarded by: lock */
+	char why[256];             /* guarded by: lock; of cancelled */
+	bool exited;               /* guarded by: lock; os.exit() */
+	int exit_status;           /* guarded by: lock */
+	struct sl_outcome outcome; /* of the task's function; main's end, then run()'s */
+};
+
+struct sl_runtime *sl_runtime_of(lua_State *L);
+
+/* Emits one event now; fills in its time. True: the host has too much already. */
+bool sl_runtime_emit(struct sl_runtime *runtime, struct sl_event *event);
+
+/* Emits text as log or output, in pieces if it is long. */
+bool sl_runtime_emit_log(struct sl_runtime *runtime, enum sl_log_level level,
+	uint64_t goroutine, struct sl_bytes message);
+bool sl_runtime_emit_out(
+	struct sl_runtime *runtime, int stream, uint64_t goroutine, struct sl_bytes bytes);
+
+/* How often the host has drained. To be read before emitting, for: */
+uint64_t sl_runtime_drain_mark(struct sl_runtime *runtime);
+
+/* Waits until the host has drained since @mark. To be returned by a function in C, with the
+ * @n_results that it has pushed. */
+int sl_runtime_wait_drained(lua_State *L, uint64_t mark, int n_results);
+
+/* Ends the task as os.exit() does. */
+void sl_runtime_exit(struct sl_runtime *runtime, int status);
+
+/* Stops a scope and sees to it that it ends. */
+void sl_runtime_stop_scope(struct sl_runtime *runtime, struct sl_scope *scope);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/task_start.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/task.h"
+#include "lua/runtime_inside.h"
+#include "lua/transfer.h"
+
+enum {
+	SLOT_TASK = 1,
+	SLOT_FUNCTION,
+	SLOT_PARAMS,
+	SLOT_DEPS,
+	SLOT_VALUES,
+};
+
+static void set_text(lua_State *L, const char *key, struct sl_bytes text)
+{
+	lua_pushlstring(L, text.data, text.size);
+	lua_setfield(L, -2, key);
+}
+
+static void set_workdir(lua_State *L, struct sl_bytes workdir)
+{
+	char *here = workdir.size > 0 ? NULL : getcwd(NULL, 0);
+
+	if (here)
+		workdir = sl_bytes_of(here);
+	lua_pushlstring(L, workdir.data, workdir.size);
+	free(here);
+	lua_setfield(L, -2, "workdir");
+}
+
+static void push_this(lua_State *L, const struct sl_task *task)
+{
+	lua_createtable(L, 0, 4);
+	set_text(L, "name", task->name);
+	set_text(L, "agent", task->meta.agent);
+	lua_pushinteger(L, task->meta.attempt > 0 ? (lua_Integer)task->meta.attempt : 1);
+	lua_setfield(L, -2, "attempt");
+	set_workdir(L, task->workdir);
+}
+
+static void make_table(lua_State *L, int slot)
+{
+	if (!lua_isnil(L, slot))
+		return;
+	lua_newtable(L);
+	lua_replace(L, slot);
+}
+
+/* f(task, function, params, deps, values) → function, this, params, deps */
+static int l_arrange(lua_State *L)
+{
+	const struct sl_task *task = lua_touserdata(L, SLOT_TASK);
+
+	make_table(L, SLOT_PARAMS);
+	make_table(L, SLOT_DEPS);
+	make_table(L, SLOT_VALUES);
+	lua_pushvalue(L, SLOT_VALUES);
+	lua_setglobal(L, "values");
+	lua_pushvalue(L, SLOT_VALUES);
+	lua_setfield(L, SLOT_PARAMS, "values");
+
+	lua_pushvalue(L, SLOT_FUNCTION);
+	push_this(L, task);
+	lua_pushvalue(L, SLOT_PARAMS);
+	lua_pushvalue(L, SLOT_DEPS);
+	return 4;
+}
+
+static bool is_table_or_nil(struct sl_value value)
+{
+	return value.kind == SL_VALUE_TABLE || value.kind == SL_VALUE_NIL;
+}
+
+static int check(const struct sl_task *task, struct sl_error *err)
+{
+	if (task->function.kind != SL_VALUE_FUNCTION)
+		return sl_fail(err, SL_EBAD_TASK, "the task has no function");
+	if (!is_table_or_nil(task->params) || !is_table_or_nil(task->deps) ||
+		!is_table_or_nil(task->values))
+		return sl_fail(
+			err, SL_EBAD_TASK, "params, values and deps of a task are tables");
+	return 0;
+}
+
+int sl_task_begin(void *ctx, lua_State *L, struct sl_error *err)
+{
+	struct sl_runtime *runtime = ctx;
+	const struct sl_task *task = runtime->task;
+	struct sl_value values[4] = {task->function, task->params, task->deps, task->values};
+	int code = check(task, err);
+
+	if (code != 0)
+		return code;
+	lua_pushcfunction(L, l_arrange);
+	lua_pushlightuserdata(L, (void *)task);
+	code = sl_transfer_in(L, values, 4, err);
+	if (code != 0)
+		return code;
+	if (lua_pcall(L, 5, 4, 0) == LUA_OK)
+		return 0;
+	return sl_fail(err, SL_ENOMEM, "cannot begin the task: %s", lua_tostring(L, -1));
+}
+
+/* false or nil and a message, or nothing that says failure */
+static bool says_success(const struct sl_outcome *outcome)
+{
+	const struct sl_value *values = outcome->values;
+
+	if (outcome->n_values == 0)
+		return true;
+	if (values[0].kind == SL_VALUE_BOOLEAN)
+		return values[0].boolean;
+	if (values[0].kind != SL_VALUE_NIL)
+		return true;
+	return outcome->n_values == 1 || values[1].kind != SL_VALUE_STRING;
+}
+
+void sl_task_judge(const struct sl_outcome *outcome, struct sl_event_result *result)
+{
+	result->ok = outcome->ok && says_success(outcome);
+	if (!outcome->ok) {
+		result->error = outcome->error;
+		result->traceback = outcome->traceback;
+		return;
+	}
+	if (outcome->n_values > 1 && outcome->values[1].kind == SL_VALUE_STRING)
+		result->message = outcome->values[1].string;
+	if (outcome->n_values > 2)
+		result->outputs = outcome->values[2];
+}

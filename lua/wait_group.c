@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/wait_group.h"
+
+#include <lauxlib.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "lua/goroutine.h"
+#include "lua/handle.h"
+
+#define KIND "wait group"
+
+struct wait_group {
+	struct sl_handle handle; /* first */
+	pthread_mutex_t lock;
+	lua_Integer count;         /* guarded by: lock */
+	struct sl_waiters waiters; /* guarded by: lock */
+};
+
+static void free_group(struct sl_handle *handle)
+{
+	struct wait_group *group = (struct wait_group *)handle;
+
+	pthread_mutex_destroy(&group->lock);
+	free(group);
+}
+
+static struct wait_group *new_group(void)
+{
+	struct wait_group *group = calloc(1, sizeof(*group));
+
+	if (!group)
+		return NULL;
+	group->handle = (struct sl_handle){.refs = 1, .kind = KIND, .free = free_group};
+	pthread_mutex_init(&group->lock, NULL);
+	return group;
+}
+
+static struct wait_group *check(lua_State *L)
+{
+	return (struct wait_group *)sl_handle_check(L, 1, KIND);
+}
+
+/* Adds @delta; false, and nothing changed, if the counter can't be that. */
+static bool add(struct wait_group *group, lua_Integer delta)
+{
+	lua_Integer sum;
+	bool ok;
+
+	pthread_mutex_lock(&group->lock);
+	ok = !__builtin_add_overflow(group->count, delta, &sum) && sum >= 0;
+	if (ok)
+		group->count = sum;
+	if (ok && sum == 0)
+		sl_waiters_wake_all(&group->waiters);
+	pthread_mutex_unlock(&group->lock);
+	return ok;
+}
+
+static int add_or_raise(lua_State *L, lua_Integer delta)
+{
+	if (add(check(L), delta))
+		return 0;
+	return luaL_error(
+		L, delta < 0 ? "negative WaitGroup counter" : "WaitGroup counter too large");
+}
+
+/* wg:add([n]) */
+static int l_add(lua_State *L)
+{
+	return add_or_raise(L, luaL_optinteger(L, 2, 1));
+}
+
+/* wg:done() */
+static int l_done(lua_State *L)
+{
+	return add_or_raise(L, -1);
+}
+
+static bool enter(struct sl_goroutine *goroutine, struct sl_wait *wait)
+{
+	struct wait_group *group = wait->object;
+	bool busy;
+
+	(void)goroutine;
+	pthread_mutex_lock(&group->lock);
+	busy = group->count > 0;
+	if (busy)
+		sl_waiters_add(&group->waiters, &wait->waiter);
+	pthread_mutex_unlock(&group->lock);
+	return busy;
+}
+
+static void leave(struct sl_goroutine *goroutine, struct sl_wait *wait)
+{
+	struct wait_group *group = wait->object;
+
+	(void)goroutine;
+	pthread_mutex_lock(&group->lock);
+	sl_waiters_remove(&group->waiters, &wait->waiter);
+	pthread_mutex_unlock(&group->lock);
+}
+
+static const struct sl_wait_kind wait_kind = {.name = KIND, .enter = enter, .leave = leave};
+
+static int waited(lua_State *L, int status, lua_KContext ctx)
+{
+	(void)L;
+	(void)status;
+	(void)ctx;
+	return 0;
+}
+
+/* wg:wait() */
+static int l_wait(lua_State *L)
+{
+	sl_goroutine_prepare(L, &wait_kind, check(L), 0);
+	return sl_goroutine_wait(L, 0, waited);
+}
+
+void sl_wait_group_define(lua_State *L)
+{
+	static const luaL_Reg methods[] = {
+		{"add", l_add},
+		{"done", l_done},
+		{"wait", l_wait},
+		{NULL, NULL},
+	};
+
+	sl_handle_define(L, KIND, methods);
+}
+
+int sl_wait_group_new(lua_State *L)
+{
+	struct wait_group *group = new_group();
+
+	if (!group)
+		return luaL_error(L, "not enough memory");
+	return sl_handle_push_new(L, &group->handle);
+}
