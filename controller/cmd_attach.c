@@ -17,7 +17,7 @@ static int watch(struct sl_target_list *list, const struct sl_job_found *job, ui
 	const struct sl_options *options)
 {
 	enum sl_exit status = SL_EXIT_USAGE;
-	struct sl_plan plan = {.workflow = ""};
+	struct sl_plan plan = {.name = ""};
 	struct sl_error err;
 	struct sl_step *step = sl_plan_add(&plan, job->name[0] ? job->name : "job");
 	int rc = step ? 0 : sl_fail(&err, SL_ENOMEM, "out of memory");

@@ -51,7 +51,7 @@ static int make_plan(struct sl_plan *plan, const char *where, const char *chunk,
 	struct sl_step *step = sl_plan_add(plan, "exec");
 	int rc;
 
-	plan->workflow = "";
+	plan->name = "";
 	if (!step)
 		return sl_fail(err, SL_ENOMEM, "out of memory");
 	rc = sl_targets_resolve(targets, where, &step->targets, err);

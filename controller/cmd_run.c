@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * sloth run: a workflow file.
+ * sloth run: a workflow file. sloth check: all of it but the running.
  */
 
 #include <stdlib.h>
@@ -19,6 +19,7 @@ struct wishes {
 	const char *workflow;
 	struct sl_texts tasks, targets, params;
 	const char *values;
+	bool dry; /* show the plan, run nothing */
 };
 
 static int read_params(const struct sl_texts *texts, struct sl_parcel *parcel,
@@ -47,7 +48,7 @@ static int read_params(const struct sl_texts *texts, struct sl_parcel *parcel,
 static int load(const char *file, const struct wishes *wishes, struct sl_parcel *parcel,
 	struct sl_workflow **out, struct sl_error *err)
 {
-	struct sl_workflow_args args = {.select = wishes->workflow};
+	struct sl_workflow_args args = {.select = wishes->workflow, .words = SL_PLAN_WORDS};
 	int rc = read_params(&wishes->params, parcel, &args, err);
 
 	if (!rc && wishes->values)
@@ -74,8 +75,12 @@ static int run_file(
 		rc = load(file, wishes, parcel, &workflow, &err);
 	if (!rc)
 		rc = sl_plan_workflow(&plan, workflow, &choice, targets, &err);
-	if (!rc)
+	if (!rc && wishes->dry) {
+		sl_plan_show(&plan, options);
+		status = SL_EXIT_OK;
+	} else if (!rc) {
 		rc = sl_run(&plan, options, &status, &err);
+	}
 	if (rc)
 		status = (enum sl_exit)sl_command_fail(&err);
 	sl_plan_deinit(&plan);
@@ -83,14 +88,14 @@ static int run_file(
 	return status;
 }
 
-static int cmd_run(const struct sl_command *command, int n_args, char **args)
+static int run_or_check(const struct sl_command *command, int n_args, char **args, bool check)
 {
-	struct wishes wishes = {0};
+	struct wishes wishes = {.dry = check};
 	const struct sl_flag own[] = {
 		{"workflow", 'w', "NAME", "the workflow, where the file has several",
 			SL_FLAG_TEXT, &wishes.workflow, NULL},
-		{"task", 't', "NAME", "this task only; repeatable", SL_FLAG_LIST, &wishes.tasks,
-			NULL},
+		{"task", 't', "NAME", "this task and what it depends on; repeatable",
+			SL_FLAG_LIST, &wishes.tasks, NULL},
 		{"delegate-to", 'd', "TARGET",
 			"run there instead of where the file says; repeatable", SL_FLAG_LIST,
 			&wishes.targets, NULL},
@@ -98,6 +103,9 @@ static int cmd_run(const struct sl_command *command, int n_args, char **args)
 			&wishes.params, NULL},
 		{"values", 'v', "FILE", "YAML for the global `values`", SL_FLAG_TEXT,
 			&wishes.values, NULL},
+		/* The last one: a check is dry in any case. */
+		{check ? NULL : "dry-run", 0, NULL, "show the plan, run nothing",
+			SL_FLAG_SWITCH, &wishes.dry, NULL},
 		{NULL, 0, NULL, NULL, SL_FLAG_SWITCH, NULL, NULL},
 	};
 	struct sl_texts operands;
@@ -115,6 +123,16 @@ static int cmd_run(const struct sl_command *command, int n_args, char **args)
 	return status;
 }
 
+static int cmd_run(const struct sl_command *command, int n_args, char **args)
+{
+	return run_or_check(command, n_args, args, false);
+}
+
+static int cmd_check(const struct sl_command *command, int n_args, char **args)
+{
+	return run_or_check(command, n_args, args, true);
+}
+
 const struct sl_command sl_cmd_run = {
 	.name = "run",
 	.usage = "FILE [-w WORKFLOW] [-t TASK]… [-d TARGET]… [-p KEY=VALUE]… [-v FILE]",
@@ -122,4 +140,12 @@ const struct sl_command sl_cmd_run = {
 	.example = "  sloth run deploy.sloth -a web-01=tcp://127.0.0.1:7117 -p version=1.4\n"
 		   "  sloth run deploy.sloth -d @web -o jsonl | jq .message\n",
 	.run = cmd_run,
+};
+
+const struct sl_command sl_cmd_check = {
+	.name = "check",
+	.usage = "FILE [-w WORKFLOW] [-t TASK]… [-d TARGET]… [-p KEY=VALUE]… [-v FILE]",
+	.summary = "check that a workflow file can run, and show its plan",
+	.example = "  sloth check deploy.sloth -a web-01=tcp://127.0.0.1:7117\n",
+	.run = cmd_check,
 };

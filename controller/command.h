@@ -22,6 +22,7 @@ struct sl_command {
 extern const struct sl_command sl_cmd_agents;
 extern const struct sl_command sl_cmd_attach;
 extern const struct sl_command sl_cmd_cancel;
+extern const struct sl_command sl_cmd_check;
 extern const struct sl_command sl_cmd_exec;
 extern const struct sl_command sl_cmd_jobs;
 extern const struct sl_command sl_cmd_keygen;

@@ -19,7 +19,9 @@ struct sl_job {
 	const char *target; /* borrowed */
 	struct sl_job_id id;
 	char id_text[2 * SL_JOB_ID_SIZE + 1];
-	bool begun; /* it was handed to an agent, or tried to be */
+	uint64_t attempt;     /* from 1 */
+	bool allowed_to_fail; /* it failed, and max_fail allows it */
+	bool begun;           /* it was handed to an agent, or tried to be */
 	bool over;
 	enum sl_verdict verdict;
 	char why[320];          /* what the verdict needs for a reason; may be "" */

@@ -14,6 +14,7 @@
 
 static const struct sl_command *const commands[] = {
 	&sl_cmd_run,
+	&sl_cmd_check,
 	&sl_cmd_exec,
 	&sl_cmd_agents,
 	&sl_cmd_ping,

@@ -17,7 +17,8 @@ static const struct {
 	[SL_VERDICT_UNKNOWN] = {"unknown", SL_EXIT_UNKNOWN},
 	[SL_VERDICT_UNREACHABLE] = {"unreachable", SL_EXIT_UNKNOWN},
 	[SL_VERDICT_REFUSED] = {"refused", SL_EXIT_REFUSED},
-	/* Skipped for what happened to another, which says the rest. */
+	/* Stopped and skipped for what happened to another, which says the rest. */
+	[SL_VERDICT_STOPPED] = {"stopped", SL_EXIT_OK},
 	[SL_VERDICT_SKIPPED] = {"skipped", SL_EXIT_OK},
 };
 
@@ -31,6 +32,11 @@ void sl_outcome_add(struct sl_outcome *outcome, enum sl_verdict verdict)
 	outcome->n[verdict]++;
 }
 
+void sl_outcome_allow(struct sl_outcome *outcome, enum sl_verdict verdict)
+{
+	outcome->n_allowed[verdict]++;
+}
+
 enum sl_exit sl_outcome_exit(const struct sl_outcome *outcome)
 {
 	static const enum sl_exit order[] = {SL_EXIT_CANCELLED, SL_EXIT_UNKNOWN,
@@ -38,9 +44,10 @@ enum sl_exit sl_outcome_exit(const struct sl_outcome *outcome)
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		for (size_t v = 0; v < SL_N_VERDICTS; v++)
-			if (outcome->n[v] && verdicts[v].exit == order[i])
+			if (outcome->n[v] > outcome->n_allowed[v] &&
+				verdicts[v].exit == order[i])
 				return order[i];
-	return SL_EXIT_OK;
+	return outcome->hook_failed ? SL_EXIT_FAILED : SL_EXIT_OK;
 }
 
 char *sl_outcome_format(const struct sl_outcome *outcome, char *out, size_t size)

@@ -21,7 +21,9 @@ enum sl_verdict {
 	SL_VERDICT_UNKNOWN,     /* its agent is out of reach: it may still run */
 	SL_VERDICT_UNREACHABLE, /* its agent was never reached: it didn't run */
 	SL_VERDICT_REFUSED,     /* its agent wouldn't have it */
-	SL_VERDICT_SKIPPED,     /* its turn never came */
+	SL_VERDICT_STOPPED,     /* stopped by the workflow itself, for what another task did */
+	SL_VERDICT_SKIPPED, /* its turn never came, for a reason that is no failure of its own
+	                     */
 };
 
 #define SL_N_VERDICTS (SL_VERDICT_SKIPPED + 1)
@@ -42,9 +44,14 @@ enum sl_exit {
 /* How many came out how. A zeroed one is empty. */
 struct sl_outcome {
 	size_t n[SL_N_VERDICTS];
+	size_t n_allowed[SL_N_VERDICTS]; /* of them: the workflow's max_fail allows it */
+	bool hook_failed;                /* a function of the workflow, after a task */
 };
 
 void sl_outcome_add(struct sl_outcome *outcome, enum sl_verdict verdict);
+
+/* One that was added is allowed, and weighs nothing. */
+void sl_outcome_allow(struct sl_outcome *outcome, enum sl_verdict verdict);
 
 /* The first of 130, 3, 5, 4, 1 that applies to one of them; 0 when none does. */
 enum sl_exit sl_outcome_exit(const struct sl_outcome *outcome);

@@ -10,6 +10,7 @@ void sl_plan_deinit(struct sl_plan *plan)
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		sl_target_list_deinit(&plan->steps[i].targets);
 		sl_parcel_free(plan->steps[i].parcel);
+		free(plan->steps[i].depends_on);
 	}
 	free(plan->steps);
 	*plan = (struct sl_plan){0};
@@ -24,15 +25,6 @@ struct sl_step *sl_plan_add(struct sl_plan *plan, const char *name)
 	plan->steps = steps;
 	steps[plan->n_steps] = (struct sl_step){.name = name};
 	return &steps[plan->n_steps++];
-}
-
-size_t sl_plan_n_jobs(const struct sl_plan *plan)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < plan->n_steps; i++)
-		n += plan->steps[i].targets.n;
-	return n;
 }
 
 size_t sl_plan_host_width(const struct sl_plan *plan)

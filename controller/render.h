@@ -20,7 +20,7 @@ struct sl_render;
 struct sl_render_run {
 	const char *id;       /* of the run; "" for none */
 	const char *workflow; /* "" for none */
-	const struct sl_job *jobs;
+	const struct sl_job *const *jobs;
 	size_t n_jobs;
 	int64_t duration_ms;
 	struct sl_outcome outcome;

@@ -15,7 +15,9 @@
  *     task, target
  *     job          32 hex digits; "" when it never began
  *     state        done failed crashed timeout cancelled detached lost unknown
- *                  unreachable refused skipped
+ *                  unreachable refused stopped skipped
+ *     attempt      the last one's number, from 1; 0 when it never began
+ *     allowed_to_fail  it failed, and the workflow's max_fail allows it
  *     message      the task's own, or why it ended so
  *     outputs      what it returned; null for nothing
  *     error        what it raised; null for nothing
@@ -296,6 +298,8 @@ static void put_job(struct json *json, const struct sl_job *job)
 	sl_json_text_member(out, "target", sl_bytes_of(job->target));
 	sl_json_text_member(out, "job", sl_bytes_of(job->begun ? job->id_text : ""));
 	sl_json_text_member(out, "state", sl_bytes_of(sl_verdict_name(job->verdict)));
+	sl_json_int_member(out, "attempt", (int64_t)job->attempt);
+	sl_json_bool_member(out, "allowed_to_fail", job->allowed_to_fail);
 	sl_json_text_member(out, "message", sl_job_message(job));
 	sl_json_value_member(out, "outputs", job->has_result ? &job->result.outputs : &nil);
 	sl_json_value_member(out, "error", job->has_result ? &job->result.error : &nil);
@@ -325,7 +329,7 @@ static void json_finish(struct sl_render *r, const struct sl_render_run *run)
 	for (size_t i = 0; i < run->n_jobs; i++) {
 		if (i)
 			sl_buffer_append(r->out, ",", 1);
-		put_job(json, &run->jobs[i]);
+		put_job(json, run->jobs[i]);
 		if (r->out->size > FLUSH_BYTES)
 			sl_render_flush(r);
 	}

@@ -261,6 +261,8 @@ static void put_details(struct sl_render *r, const struct sl_job *job)
 		if (job->verdict != SL_VERDICT_DONE)
 			put_indented(r, result->traceback);
 	}
+	if (job->allowed_to_fail)
+		put_indented(r, sl_bytes_of("allowed by the workflow's max_fail"));
 	put_indented(r, sl_bytes_of(job->hint));
 }
 
@@ -307,14 +309,14 @@ static void plain_finish(struct sl_render *r, const struct sl_render_run *run)
 	size_t width = 0;
 
 	for (size_t i = 0; i < run->n_jobs; i++) {
-		size_t n = sl_printable_width(run->jobs[i].task);
+		size_t n = sl_printable_width(run->jobs[i]->task);
 
 		if (n > width)
 			width = n;
 	}
 	for (size_t i = 0; i < run->n_jobs; i++)
-		if (!r->style.quiet || (run->jobs[i].verdict != SL_VERDICT_DONE))
-			put_job(r, &run->jobs[i], width);
+		if (!r->style.quiet || run->jobs[i]->verdict != SL_VERDICT_DONE)
+			put_job(r, run->jobs[i], width);
 	if (r->style.quiet || run->n_jobs < 2)
 		return;
 	sl_buffer_printf(r->out, "%s in %s\n",

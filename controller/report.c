@@ -199,6 +199,22 @@ static void print_line(const struct sl_report *report, const size_t *widths,
 	putchar('\n');
 }
 
+/* "RSS" for rss_bytes: the cells themselves show their unit. */
+static void make_head(const char *key, char out[40])
+{
+	static const char *const units[] = {"_ms", "_bytes"};
+
+	snprintf(out, 40, "%s", key);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		char *end = strstr(out, units[i]);
+
+		if (end && strcmp(end, units[i]) == 0)
+			*end = '\0';
+	}
+	for (char *h = out; *h; h++)
+		*h = *h == '_' ? ' ' : (char)toupper((unsigned char)*h);
+}
+
 /* A column that no row has is not shown. */
 static void print_table(const struct sl_report *report)
 {
@@ -213,9 +229,7 @@ static void print_table(const struct sl_report *report)
 
 			widths[c] = n > widths[c] ? n : widths[c];
 		}
-		snprintf(heads[c], sizeof(heads[c]), "%s", report->keys[c]);
-		for (char *h = heads[c]; *h; h++)
-			*h = *h == '_' ? ' ' : (char)toupper((unsigned char)*h);
+		make_head(report->keys[c], heads[c]);
 		texts[c] = widths[c] ? heads[c] : "";
 		if (widths[c] && strlen(heads[c]) > widths[c])
 			widths[c] = strlen(heads[c]);

@@ -4,26 +4,26 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/clock.h"
 #include "common/duration.h"
 #include "common/error.h"
-#include "common/log.h"
-#include "controller/dispatch.h"
 #include "controller/fleet.h"
-#include "controller/job.h"
-#include "controller/lines.h"
 #include "controller/loop.h"
 #include "controller/options.h"
+#include "controller/part.h"
 #include "controller/plan.h"
 #include "controller/remote.h"
 #include "controller/render.h"
+#include "controller/stage.h"
 #include "proto/identity.h"
-#include "proto/task_msg.h"
 
 #define DETACH_MS 2000 /* between the first Ctrl-C and leaving */
 #define STOP_MS 5000   /* for jobs that were told to stop */
+
+/* Jobs at once: each has a request waiting at its agent, which reads no more than
+ * SL_MAX_REQUESTS_PER_CONNECTION of them; some are left for cancelling. */
+#define MAX_PARALLEL 200
 
 enum phase {
 	PHASE_RUNNING,
@@ -32,267 +32,131 @@ enum phase {
 	PHASE_OVER,
 };
 
-/* A job with what it takes to run it. */
-struct part {
-	struct sl_run *run;
-	struct sl_job *job; /* sl_run.jobs */
-	const struct sl_step *step;
-	const struct sl_target *target;
-	struct sl_remote *remote;     /* borrowed from the fleet; NULL: not begun */
-	struct sl_dispatch *dispatch; /* NULL: not begun */
-	struct sl_lines *lines;
-};
-
 struct sl_run {
 	const struct sl_plan *plan;
 	const struct sl_options *options;
-	struct sl_loop *loop;
-	struct sl_fleet *fleet;
-	struct sl_render *render;
-	char id[17];
-	struct sl_job *jobs;
-	struct part *parts; /* one a job; the steps' parts follow each other */
-	size_t n_parts;
-	size_t next;   /* the first part whose turn hasn't come */
-	size_t n_open; /* begun and not over */
+	struct sl_part_env env;
+	struct sl_stage **stages; /* one a step */
+	size_t n_running;         /* parts that were begun and aren't over */
+	size_t max_parallel;
+	bool local_died;
 	enum phase phase;
-	bool timed_out; /* stopping because the run's time is up */
 	int64_t timeout_ms;
 	int64_t begun_ms;
-	struct sl_outcome outcome;
-	struct sl_alarm deadline, leave, stop_deadline;
+	struct sl_alarm deadline, leave, stop_deadline, next;
 };
 
 static void go_on(struct sl_run *run);
-
-static void over(struct part *part, enum sl_verdict verdict, const char *why)
-{
-	struct sl_run *run = part->run;
-	struct sl_job *job = part->job;
-	char limit[40];
-
-	if (job->over)
-		return;
-	if (part->lines)
-		sl_lines_end(part->lines);
-	job->over = true;
-	job->verdict = verdict;
-	snprintf(job->why, sizeof(job->why), "%s", why);
-	if (job->begun)
-		job->duration_ms = sl_clock_monotonic_ms() - job->begun_ms;
-	if (run->timed_out && verdict == SL_VERDICT_CANCELLED) {
-		job->verdict = SL_VERDICT_TIMEOUT;
-		snprintf(job->why, sizeof(job->why), "the run's time was up after %s",
-			sl_duration_format(run->timeout_ms, limit, sizeof(limit)));
-	}
-	if (job->verdict == SL_VERDICT_UNKNOWN || job->verdict == SL_VERDICT_DETACHED)
-		snprintf(job->hint, sizeof(job->hint),
-			"%s; ask for it with: sloth attach %.100s %s",
-			verdict == SL_VERDICT_UNKNOWN ? "what came of it is unknown"
-						      : "it goes on",
-			job->target, job->id_text);
-	sl_outcome_add(&run->outcome, job->verdict);
-	sl_render_ended(run->render, job);
-}
-
-static void on_ended(void *ctx, enum sl_verdict verdict, const char *why)
-{
-	struct part *part = ctx;
-
-	over(part, verdict, why);
-	part->run->n_open--;
-	go_on(part->run);
-}
-
-static void on_event(void *ctx, uint64_t number, const struct sl_event *event)
-{
-	struct part *part = ctx;
-
-	sl_lines_add(part->lines, number, event);
-}
-
-static void on_line(void *ctx, uint64_t number, const struct sl_event *event)
-{
-	struct part *part = ctx;
-
-	if (event->kind == SL_EVENT_RESULT && !sl_job_keep_result(part->job, &event->result))
-		sl_log(SL_LOG_ERROR, "no memory for the outputs of %s", part->job->task);
-	sl_render_event(part->run->render, part->job, number, event);
-}
-
-static void on_waiting(void *ctx, const char *text)
-{
-	struct part *part = ctx;
-
-	sl_render_note(part->run->render, part->job->target, text);
-}
+static void stop(struct sl_run *run, enum sl_verdict verdict, const char *reason);
 
 static void finish(struct sl_run *run)
 {
 	run->phase = PHASE_OVER;
-	sl_loop_stop(run->loop);
+	sl_loop_stop(run->env.loop);
 }
 
-/* Leaves all jobs to their agents. */
+/* Calls fn(run, part) for each part that is not over. */
+static void each_open(struct sl_run *run, void (*fn)(struct sl_run *run, struct sl_part *part))
+{
+	for (size_t s = 0; s < run->plan->n_steps; s++)
+		for (size_t i = 0; i < sl_stage_n_parts(run->stages[s]); i++) {
+			struct sl_part *part = sl_stage_part(run->stages[s], i);
+
+			if (!sl_part_job(part)->over)
+				fn(run, part);
+		}
+}
+
+static void drop_waiting(struct sl_run *run, enum sl_verdict verdict, const char *why)
+{
+	for (size_t s = 0; s < run->plan->n_steps; s++)
+		if (sl_stage_phase(run->stages[s]) == SL_STAGE_WAITING)
+			sl_stage_drop(run->stages[s], verdict, why);
+}
+
+/* ---- leaving: the jobs go on without us ---- */
+
+static void leave_one(struct sl_run *run, struct sl_part *part)
+{
+	(void)run;
+	if (!sl_part_was_sent(part))
+		sl_part_end(part, SL_VERDICT_CANCELLED, "its turn never came");
+	else if (sl_part_is_local(part))
+		sl_part_end(part, SL_VERDICT_CANCELLED, "it ended with this command");
+	else
+		sl_part_end(part, SL_VERDICT_DETACHED, "");
+}
+
 static void leave(void *ctx)
 {
 	struct sl_run *run = ctx;
 
-	for (size_t i = 0; i < run->n_parts; i++) {
-		struct part *part = &run->parts[i];
-
-		if (part->job->over)
-			continue;
-		if (!part->dispatch || !sl_dispatch_was_sent(part->dispatch))
-			over(part, SL_VERDICT_CANCELLED, "its turn never came");
-		else if (part->target->address)
-			over(part, SL_VERDICT_DETACHED, "");
-		else
-			over(part, SL_VERDICT_CANCELLED, "it ended with this command");
-	}
+	each_open(run, leave_one);
+	drop_waiting(run, SL_VERDICT_CANCELLED, "its turn never came");
 	finish(run);
 }
 
-static void on_caught_up(void *ctx)
+static void on_unread(void *ctx)
 {
-	struct part *part = ctx;
+	struct sl_run *run = ctx;
 
-	if (!sl_render_flush(part->run->render) && part->run->phase == PHASE_RUNNING)
-		leave(part->run);
+	if (run->phase == PHASE_RUNNING)
+		leave(run);
 }
 
-/* The task of @part as bytes, addressed to its target. */
-static int encode(const struct part *part, struct sl_buffer *out, struct sl_error *err)
+/* ---- stopping: the jobs are told to end ---- */
+
+static void give_up_one(struct sl_run *run, struct sl_part *part)
 {
-	struct sl_task task = part->step->task;
-
-	if (part->step->attach)
-		return 0;
-	task.meta.run = sl_bytes_of(part->run->id);
-	task.meta.workflow = sl_bytes_of(part->run->plan->workflow);
-	task.meta.agent = sl_bytes_of(part->target->name);
-	task.meta.attempt = 1;
-	return sl_task_encode(&task, out, err);
-}
-
-static int dispatch(struct part *part, struct sl_error *err)
-{
-	struct sl_dispatch_config config = {
-		.remote = part->remote,
-		.job = part->job->id,
-		.after = part->step->after,
-		.event = on_event,
-		.caught_up = on_caught_up,
-		.waiting = on_waiting,
-		.ended = on_ended,
-		.ctx = part,
-	};
-	struct sl_buffer bytes = SL_BUFFER_INIT;
-	int rc = encode(part, &bytes, err);
-
-	part->lines = sl_lines_new(on_line, part);
-	if (!rc && !part->lines)
-		rc = sl_fail(err, SL_ENOMEM, "out of memory");
-	config.task = sl_buffer_bytes(&bytes);
-	if (!rc)
-		rc = sl_dispatch_new(part->run->loop, &config, &part->dispatch, err);
-	sl_buffer_deinit(&bytes);
-	return rc;
-}
-
-/* Begins @part now, or when the private agent is ready. */
-static void begin(struct part *part)
-{
-	struct sl_run *run = part->run;
-	struct sl_error err;
-
-	if (!part->job->begun) {
-		part->job->begun = true;
-		part->job->begun_ms = sl_clock_monotonic_ms();
-		run->n_open++;
-	}
-	if (sl_fleet_remote(run->fleet, part->target, &part->remote, &err))
-		goto failed;
-	if (!part->remote)
-		return;
-	if (dispatch(part, &err) == 0)
-		return;
-failed:
-	over(part, SL_VERDICT_REFUSED, err.text);
-	run->n_open--;
-}
-
-/* Begins the next step when the last one is over. */
-static void go_on(struct sl_run *run)
-{
-	while (run->n_open == 0 && run->phase != PHASE_OVER) {
-		const struct sl_step *step;
-
-		if (run->phase == PHASE_STOPPING || run->next == run->n_parts) {
-			finish(run);
-			return;
-		}
-		step = run->parts[run->next].step;
-		for (; run->next < run->n_parts && run->parts[run->next].step == step;
-			run->next++)
-			if (!run->parts[run->next].job->over)
-				begin(&run->parts[run->next]);
-	}
+	(void)run;
+	sl_part_end(part, SL_VERDICT_CANCELLED, "");
 }
 
 static void give_up_stopping(void *ctx)
 {
 	struct sl_run *run = ctx;
 
-	for (size_t i = 0; i < run->n_parts; i++)
-		if (!run->parts[i].job->over)
-			over(&run->parts[i], SL_VERDICT_CANCELLED,
-				"it was told to stop and hasn't said that it did");
+	each_open(run, give_up_one);
 	finish(run);
 }
 
-/* Tells all jobs to stop, and begins no more. */
-static void stop(struct sl_run *run, const char *reason)
+static void cancel_one(struct sl_run *run, struct sl_part *part)
+{
+	if (sl_part_job(part)->begun)
+		sl_part_cancel(part, run->env.stop_why);
+	else
+		sl_part_end(part, SL_VERDICT_CANCELLED, "");
+}
+
+/* Tells all jobs to stop, and begins no more. What ends so is @verdict, for @reason. */
+static void stop(struct sl_run *run, enum sl_verdict verdict, const char *reason)
 {
 	run->phase = PHASE_STOPPING;
-	sl_loop_unset(run->loop, &run->leave);
-	sl_loop_unset(run->loop, &run->deadline);
-	for (size_t i = 0; i < run->n_parts; i++) {
-		struct part *part = &run->parts[i];
-
-		if (part->job->over)
-			continue;
-		if (part->dispatch) {
-			sl_dispatch_cancel(part->dispatch, reason);
-		} else if (part->job->begun) {
-			over(part, SL_VERDICT_CANCELLED, reason);
-			run->n_open--;
-		} else {
-			over(part, SL_VERDICT_CANCELLED, "its turn never came");
-		}
-	}
-	sl_loop_set(run->loop, &run->stop_deadline, sl_clock_monotonic_ms() + STOP_MS,
+	run->env.stopping = true;
+	run->env.stop_verdict = verdict;
+	snprintf(run->env.stop_why, sizeof(run->env.stop_why), "%s", reason);
+	sl_loop_unset(run->env.loop, &run->leave);
+	sl_loop_unset(run->env.loop, &run->deadline);
+	drop_waiting(run, verdict == SL_VERDICT_STOPPED ? SL_VERDICT_SKIPPED : verdict, reason);
+	each_open(run, cancel_one);
+	sl_loop_set(run->env.loop, &run->stop_deadline, sl_clock_monotonic_ms() + STOP_MS,
 		give_up_stopping, run);
-	go_on(run);
+	if (run->n_running == 0)
+		go_on(run);
 }
 
 /* Whom nobody can tell to stop needs no wait: what came of it is not known. */
-static void give_up_unreachable(struct sl_run *run)
+static void give_up_unreachable(struct sl_run *run, struct sl_part *part)
 {
-	for (size_t i = 0; i < run->n_parts; i++) {
-		struct part *part = &run->parts[i];
-		char why[300];
-		bool sent;
+	char why[300];
 
-		if (part->job->over || !part->dispatch || sl_remote_is_up(part->remote))
-			continue;
-		sent = sl_dispatch_was_sent(part->dispatch);
-		snprintf(why, sizeof(why), "%.80s at %.160s is out of reach",
-			part->target->name, sl_remote_address(part->remote));
-		over(part, sent ? SL_VERDICT_UNKNOWN : SL_VERDICT_UNREACHABLE, why);
-		sl_dispatch_free(sl_steal(part->dispatch));
-		run->n_open--;
-	}
+	if (sl_part_is_up(part) || sl_part_is_local(part))
+		return;
+	snprintf(why, sizeof(why), "%.200s is out of reach", sl_part_job(part)->target);
+	if (sl_part_job(part)->begun)
+		run->n_running--;
+	sl_part_end(part, sl_part_was_sent(part) ? SL_VERDICT_UNKNOWN : SL_VERDICT_UNREACHABLE,
+		why);
 }
 
 static void on_deadline(void *ctx)
@@ -300,19 +164,22 @@ static void on_deadline(void *ctx)
 	struct sl_run *run = ctx;
 	char reason[80], limit[40];
 
-	run->timed_out = true;
 	snprintf(reason, sizeof(reason), "the run's time was up after %s",
 		sl_duration_format(run->timeout_ms, limit, sizeof(limit)));
-	give_up_unreachable(run);
-	stop(run, reason);
+	each_open(run, give_up_unreachable);
+	stop(run, SL_VERDICT_TIMEOUT, reason);
 }
 
 static bool has_remote_jobs(const struct sl_run *run)
 {
-	for (size_t i = 0; i < run->n_parts; i++)
-		if (run->parts[i].target->address && run->parts[i].job->begun &&
-			!run->parts[i].job->over)
-			return true;
+	for (size_t s = 0; s < run->plan->n_steps; s++)
+		for (size_t i = 0; i < sl_stage_n_parts(run->stages[s]); i++) {
+			const struct sl_part *part = sl_stage_part(run->stages[s], i);
+
+			if (!sl_part_job(part)->over && !sl_part_is_local(part) &&
+				sl_part_was_sent(part))
+				return true;
+		}
 	return false;
 }
 
@@ -322,13 +189,13 @@ static void on_interrupt(struct sl_run *run)
 		run->phase = PHASE_ASKED;
 		fprintf(stderr, "\nsloth: leaving the jobs to their agents; press Ctrl-C again "
 				"within 2 seconds to stop them instead\n");
-		sl_loop_set(run->loop, &run->leave, sl_clock_monotonic_ms() + DETACH_MS, leave,
-			run);
+		sl_loop_set(run->env.loop, &run->leave, sl_clock_monotonic_ms() + DETACH_MS,
+			leave, run);
 	} else if (run->phase == PHASE_STOPPING) {
 		give_up_stopping(run);
 	} else {
 		fprintf(stderr, "\nsloth: stopping\n");
-		stop(run, "somebody pressed Ctrl-C");
+		stop(run, SL_VERDICT_CANCELLED, "somebody pressed Ctrl-C");
 	}
 }
 
@@ -343,132 +210,245 @@ static void on_signal(void *ctx, int number)
 	else if (number == SIGHUP)
 		leave(run);
 	else if (run->phase != PHASE_STOPPING)
-		stop(run, "sloth was told to end (SIGTERM)");
+		stop(run, SL_VERDICT_CANCELLED, "sloth was told to end (SIGTERM)");
+}
+
+/* ---- going on ---- */
+
+static void begin_part(struct sl_run *run, struct sl_part *part)
+{
+	struct sl_error err;
+
+	if (sl_part_is_local(part) && sl_fleet_start_local(run->env.fleet, &err)) {
+		sl_part_end(part, SL_VERDICT_UNREACHABLE, err.text);
+		sl_stage_part_over(sl_part_owner(part));
+		return;
+	}
+	if (sl_part_is_local(part) && run->local_died) {
+		sl_part_end(part, SL_VERDICT_UNREACHABLE, "the agent of this run is gone");
+		sl_stage_part_over(sl_part_owner(part));
+		return;
+	}
+	run->n_running++;
+	sl_part_begin(part);
+}
+
+/* Begins what may run now. Returns false when nothing changed. */
+static bool begin_some(struct sl_run *run)
+{
+	bool changed = false;
+
+	for (size_t s = 0; s < run->plan->n_steps; s++) {
+		struct sl_stage *stage = run->stages[s];
+
+		if (sl_stage_is_due(stage)) {
+			changed = true;
+			if (sl_stage_begin(stage) == SL_STAGE_ABORT) {
+				char why[200];
+
+				snprintf(why, sizeof(why), "abort_if of task '%.100s'",
+					sl_stage_name(stage));
+				stop(run, SL_VERDICT_STOPPED, why);
+				return false;
+			}
+		}
+		for (size_t i = 0; i < sl_stage_n_parts(stage); i++) {
+			struct sl_part *part = sl_stage_part(stage, i);
+
+			if (sl_part_job(part)->begun || sl_part_job(part)->over ||
+				run->n_running >= run->max_parallel)
+				continue;
+			changed = true;
+			begin_part(run, part);
+		}
+	}
+	return changed;
+}
+
+/* Whether a task failed and that ends the run. */
+static const struct sl_stage *failed_fast(const struct sl_run *run)
+{
+	for (size_t s = 0; run->plan->config.fail_fast && s < run->plan->n_steps; s++)
+		if (sl_stage_phase(run->stages[s]) == SL_STAGE_FAILED)
+			return run->stages[s];
+	return NULL;
+}
+
+static void go_on(struct sl_run *run)
+{
+	const struct sl_stage *failed;
+	char why[200];
+
+	while (run->phase == PHASE_RUNNING || run->phase == PHASE_ASKED) {
+		failed = failed_fast(run);
+		if (failed) {
+			snprintf(why, sizeof(why), "task '%.100s' failed, and fail_fast is set",
+				sl_stage_name(failed));
+			stop(run, SL_VERDICT_STOPPED, why);
+			return;
+		}
+		if (!begin_some(run))
+			break;
+	}
+	if (run->n_running == 0 && run->phase != PHASE_OVER)
+		finish(run);
+}
+
+static void on_over(void *ctx, struct sl_part *part)
+{
+	struct sl_run *run = ctx;
+
+	run->n_running--;
+	sl_stage_part_over(sl_part_owner(part));
+	go_on(run);
 }
 
 static void on_note(void *ctx, const char *target, const char *text)
 {
 	struct sl_run *run = ctx;
 
-	sl_render_note(run->render, target, text);
-	sl_render_flush(run->render);
+	sl_render_note(run->env.render, target, text);
+	sl_render_flush(run->env.render);
+}
+
+static void local_ready_one(struct sl_run *run, struct sl_part *part)
+{
+	(void)run;
+	if (sl_part_is_local(part))
+		sl_part_local_ready(part);
 }
 
 static void on_local_ready(void *ctx)
 {
-	struct sl_run *run = ctx;
-
-	for (size_t i = 0; i < run->n_parts; i++) {
-		struct part *part = &run->parts[i];
-
-		if (!part->target->address && part->job->begun && !part->job->over &&
-			!part->dispatch)
-			begin(part);
-	}
-	go_on(run);
+	each_open(ctx, local_ready_one);
 }
 
 static void on_local_died(void *ctx, const char *why)
 {
 	struct sl_run *run = ctx;
 
-	for (size_t i = 0; i < run->n_parts; i++) {
-		struct part *part = &run->parts[i];
+	run->local_died = true;
+	for (size_t s = 0; s < run->plan->n_steps; s++)
+		for (size_t i = 0; i < sl_stage_n_parts(run->stages[s]); i++) {
+			struct sl_part *part = sl_stage_part(run->stages[s], i);
 
-		if (part->target->address || part->job->over)
-			continue;
-		if (part->job->begun)
-			run->n_open--;
-		over(part, part->dispatch ? SL_VERDICT_LOST : SL_VERDICT_UNREACHABLE, why);
-		sl_dispatch_free(sl_steal(part->dispatch));
-	}
+			if (!sl_part_is_local(part) || sl_part_job(part)->over ||
+				!sl_part_job(part)->begun)
+				continue;
+			run->n_running--;
+			sl_part_end(part,
+				sl_part_was_sent(part) ? SL_VERDICT_LOST
+						       : SL_VERDICT_UNREACHABLE,
+				why);
+			sl_stage_part_over(run->stages[s]);
+		}
 	go_on(run);
 }
 
-static void fill_part(struct sl_run *run, const struct sl_step *step, size_t target)
-{
-	struct part *part = &run->parts[run->n_parts];
-	struct sl_job *job = &run->jobs[run->n_parts++];
+/* ---- a life ---- */
 
-	*part = (struct part){
-		.run = run, .job = job, .step = step, .target = &step->targets.items[target]};
-	job->task = step->name;
-	job->target = part->target->name;
-	if (step->attach)
-		job->id = step->job;
-	else
-		sl_job_id_make(&job->id);
-	sl_job_id_format(&job->id, job->id_text);
+static int make_stages(struct sl_run *run, struct sl_error *err)
+{
+	size_t n = run->plan->n_steps;
+
+	run->stages = calloc(n ? n : 1, sizeof(struct sl_stage *));
+	for (size_t s = 0; run->stages && s < n; s++) {
+		run->stages[s] = sl_stage_new(&run->env, &run->plan->steps[s], run->stages);
+		if (!run->stages[s])
+			return sl_fail(err, SL_ENOMEM, "out of memory");
+	}
+	return run->stages ? 0 : sl_fail(err, SL_ENOMEM, "out of memory");
+}
+
+static bool needs_local(const struct sl_plan *plan)
+{
+	for (size_t s = 0; s < plan->n_steps; s++)
+		for (size_t t = 0; t < plan->steps[s].targets.n; t++)
+			if (!plan->steps[s].targets.items[t].address)
+				return true;
+	return false;
 }
 
 static int prepare(struct sl_run *run, struct sl_error *err)
 {
 	static const struct sl_fleet_ops ops = {
 		.note = on_note, .local_ready = on_local_ready, .local_died = on_local_died};
-	size_t n = sl_plan_n_jobs(run->plan);
-	bool local = false;
 	uint64_t random;
-	int rc;
+	int rc = make_stages(run, err);
 
 	sl_random(&random, sizeof(random));
-	snprintf(run->id, sizeof(run->id), "%016llx", (unsigned long long)random);
-	run->jobs = calloc(n ? n : 1, sizeof(*run->jobs));
-	run->parts = calloc(n ? n : 1, sizeof(*run->parts));
-	run->render = sl_render_new(run->options, sl_plan_host_width(run->plan));
-	if (!run->jobs || !run->parts || !run->render)
-		return sl_fail(err, SL_ENOMEM, "out of memory");
-	for (size_t s = 0; s < run->plan->n_steps; s++)
-		for (size_t t = 0; t < run->plan->steps[s].targets.n; t++) {
-			fill_part(run, &run->plan->steps[s], t);
-			local |= !run->plan->steps[s].targets.items[t].address;
-		}
-	rc = sl_loop_new(&sl_remote_endpoint_ops, &run->loop, err);
+	snprintf(run->env.run_id, sizeof(run->env.run_id), "%016llx",
+		(unsigned long long)random);
+	run->env.plan = run->plan;
+	run->env.over = on_over;
+	run->env.unread = on_unread;
+	run->env.ctx = run;
+	run->max_parallel = run->plan->config.max_parallel;
+	if (!run->max_parallel || run->max_parallel > MAX_PARALLEL)
+		run->max_parallel = MAX_PARALLEL;
+	run->env.render = sl_render_new(run->options, sl_plan_host_width(run->plan));
+	if (!rc && !run->env.render)
+		rc = sl_fail(err, SL_ENOMEM, "out of memory");
 	if (!rc)
-		rc = sl_fleet_new(run->loop, run->options, &ops, run, &run->fleet, err);
-	if (!rc && local)
-		rc = sl_fleet_start_local(run->fleet, err);
+		rc = sl_loop_new(&sl_remote_endpoint_ops, &run->env.loop, err);
+	if (!rc)
+		rc = sl_fleet_new(run->env.loop, run->options, &ops, run, &run->env.fleet, err);
+	/* What it takes to start is known before anything runs. */
+	if (!rc && needs_local(run->plan))
+		rc = sl_fleet_start_local(run->env.fleet, err);
 	return rc;
 }
 
 /* What bounds the run: the flag, the workflow, or the shorter of both. */
 static void set_deadline(struct sl_run *run)
 {
-	int64_t flag = run->options->timeout_ms, plan = run->plan->timeout_ms;
+	int64_t flag = run->options->timeout_ms, file = run->plan->config.timeout_ms;
 
-	run->timeout_ms = flag && plan ? (flag < plan ? flag : plan) : flag + plan;
+	run->timeout_ms = flag && file ? (flag < file ? flag : file) : flag + file;
 	run->begun_ms = sl_clock_monotonic_ms();
 	if (run->timeout_ms)
-		sl_loop_set(run->loop, &run->deadline, run->begun_ms + run->timeout_ms,
+		sl_loop_set(run->env.loop, &run->deadline, run->begun_ms + run->timeout_ms,
 			on_deadline, run);
+}
+
+static void start(void *ctx)
+{
+	go_on(ctx);
 }
 
 static void clean_up(struct sl_run *run)
 {
-	for (size_t i = 0; i < run->n_parts; i++) {
-		sl_dispatch_free(run->parts[i].dispatch);
-		sl_lines_free(run->parts[i].lines);
-	}
-	sl_fleet_free(run->fleet);
-	sl_loop_free(run->loop);
-	for (size_t i = 0; i < run->n_parts; i++)
-		sl_job_deinit(&run->jobs[i]);
-	sl_render_free(run->render);
-	free(run->jobs);
-	free(run->parts);
+	for (size_t s = 0; run->stages && s < run->plan->n_steps; s++)
+		sl_stage_free(run->stages[s]);
+	sl_fleet_free(run->env.fleet);
+	sl_loop_free(run->env.loop);
+	sl_render_free(run->env.render);
+	free(run->stages);
 }
 
-static void show_summary(struct sl_run *run)
+static int show_summary(struct sl_run *run, struct sl_error *err)
 {
 	struct sl_render_run summary = {
-		.id = run->id,
-		.workflow = run->plan->workflow,
-		.jobs = run->jobs,
-		.n_jobs = run->n_parts,
+		.id = run->env.run_id,
+		.workflow = run->plan->name,
 		.duration_ms = sl_clock_monotonic_ms() - run->begun_ms,
-		.outcome = run->outcome,
+		.outcome = run->env.outcome,
 	};
+	const struct sl_job **jobs;
+	size_t n = 0;
 
-	sl_render_finish(run->render, &summary);
+	for (size_t s = 0; s < run->plan->n_steps; s++)
+		n += sl_stage_n_parts(run->stages[s]);
+	jobs = calloc(n ? n : 1, sizeof(const struct sl_job *));
+	if (!jobs)
+		return sl_fail(err, SL_ENOMEM, "out of memory");
+	for (size_t s = 0; s < run->plan->n_steps; s++)
+		for (size_t i = 0; i < sl_stage_n_parts(run->stages[s]); i++)
+			jobs[summary.n_jobs++] = sl_part_job(sl_stage_part(run->stages[s], i));
+	summary.jobs = jobs;
+	sl_render_finish(run->env.render, &summary);
+	free(jobs);
+	return 0;
 }
 
 int sl_run(const struct sl_plan *plan, const struct sl_options *options, enum sl_exit *out,
@@ -481,13 +461,12 @@ int sl_run(const struct sl_plan *plan, const struct sl_options *options, enum sl
 	signal(SIGPIPE, SIG_IGN);
 	rc = prepare(&run, err);
 	if (!rc) {
-		sl_loop_on_signal(run.loop, on_signal, &run);
+		sl_loop_on_signal(run.env.loop, on_signal, &run);
 		set_deadline(&run);
-		go_on(&run);
-		if (run.phase != PHASE_OVER)
-			sl_loop_run(run.loop);
-		show_summary(&run);
-		*out = sl_outcome_exit(&run.outcome);
+		sl_loop_set(run.env.loop, &run.next, run.begun_ms, start, &run);
+		sl_loop_run(run.env.loop);
+		rc = show_summary(&run, err);
+		*out = sl_outcome_exit(&run.env.outcome);
 	}
 	clean_up(&run);
 	return rc;

@@ -21,6 +21,7 @@ static struct sl_render *prepare(struct sl_render *render)
 	job.task = "deploy";
 	job.target = "web-01";
 	job.begun = true;
+	job.attempt = 1;
 	job.duration_ms = 2100;
 	strcpy(job.id_text, "00112233445566778899aabbccddeeff");
 	return render;
@@ -57,7 +58,8 @@ static void print(struct sl_render *r, const char *bytes)
 
 static void finish(struct sl_render *r)
 {
-	struct sl_render_run run = {.id = "r1", .workflow = "w", .jobs = &job, .n_jobs = 1};
+	const struct sl_job *jobs[] = {&job};
+	struct sl_render_run run = {.id = "r1", .workflow = "w", .jobs = jobs, .n_jobs = 1};
 
 	sl_outcome_add(&run.outcome, job.verdict);
 	r->ops->finish(r, &run);
@@ -177,7 +179,8 @@ START_TEST(the_json_document_has_everything)
 		"{\"run\":\"r1\",\"workflow\":\"w\",\"ok\":false,\"exit\":1,\"duration_ms\":0,"
 		"\"tasks\":[{\"task\":\"deploy\",\"target\":\"web-01\","
 		"\"job\":\"00112233445566778899aabbccddeeff\",\"state\":\"failed\","
-		"\"message\":\"bad\",\"outputs\":null,\"error\":\"boom\",\"traceback\":null,"
+		"\"attempt\":1,\"allowed_to_fail\":false,\"message\":\"bad\",\"outputs\":null,"
+		"\"error\":\"boom\",\"traceback\":null,"
 		"\"duration_ms\":2100,\"logs\":[{\"event\":\"log\","));
 	ck_assert_ptr_nonnull(strstr(json, "\"message\":\"hello\"}]}]}\n"));
 	r->ops->free(r);
