@@ -7,12 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "proto/limits.h"
 
-#define SP_REQ 0x30
-#define SP_REP 0x31
-#define LEAST_READ 4096u
-#define KEPT_CAPACITY (256u << 10)
 #define MAX_IOVS 8 /* what an nng_aio takes */
 
 static void received(void *ctx);
@@ -24,60 +21,54 @@ int sl_conn_new(struct sl_endpoint *endpoint, bool accepted, bool ipc, struct sl
 {
 	struct sl_inbox *inbox = sl_endpoint_inbox(endpoint);
 	struct sl_conn *conn = calloc(1, sizeof(*conn));
+	uint8_t greeting[SL_SP_GREETING_BYTES];
 
 	if (!conn)
 		return sl_fail(err, SL_ENOMEM, "connection: out of memory");
 	conn->endpoint = endpoint;
 	conn->accepted = accepted;
-	conn->ipc = ipc;
-	conn->since_ms = sl_endpoint_now(endpoint);
-	TAILQ_INIT(&conn->outgoing);
-	TAILQ_INIT(&conn->asked);
-	if (sl_completion_init(&conn->rx, inbox, received, conn, err) ||
+	conn->ipc = conn->incoming.ipc = ipc;
+	conn->begun_ms = sl_clock_monotonic_ms();
+	sl_outgoing_init(&conn->outgoing);
+	sl_asked_init(&conn->asked);
+	sl_sp_greeting(accepted, greeting);
+	if (!sl_outgoing_add(&conn->outgoing, greeting, sizeof(greeting), NULL) ||
+		sl_completion_init(&conn->rx, inbox, received, conn, err) ||
 		sl_completion_init(&conn->tx, inbox, sent, conn, err)) {
 		sl_conn_free(conn);
-		return SL_ENOMEM;
+		return sl_fail(err, SL_ENOMEM, "connection: out of memory");
 	}
 	*out = conn;
 	return 0;
 }
 
-static void free_outgoing(struct sl_conn *conn, struct sl_outgoing *out)
+/* What a dial came to, if that has not been looked at yet. */
+static void take_dialed(struct sl_conn *conn)
 {
-	TAILQ_REMOVE(&conn->outgoing, out, link);
-	sl_buffer_deinit(&out->body);
-	free(out);
-}
-
-static void free_asked(struct sl_conn *conn, struct sl_asked *asked)
-{
-	TAILQ_REMOVE(&conn->asked, asked, link);
-	conn->n_asked--;
-	free(asked);
+	if (conn->dialer && !conn->stream && nng_aio_result(conn->rx.aio) == 0)
+		conn->stream = nng_aio_get_output(conn->rx.aio, 0);
 }
 
 void sl_conn_free(struct sl_conn *conn)
 {
-	struct sl_outgoing *out;
-	struct sl_asked *asked;
-
 	if (!conn)
 		return;
 	if (conn->stream)
 		nng_stream_close(conn->stream);
 	if (conn->dialer)
 		nng_stream_dialer_close(conn->dialer);
-	sl_completion_deinit(&conn->rx);
-	sl_completion_deinit(&conn->tx);
+	sl_completion_stop(&conn->rx);
+	sl_completion_stop(&conn->tx);
+	take_dialed(conn);
 	if (conn->stream)
 		nng_stream_free(conn->stream);
 	if (conn->dialer)
 		nng_stream_dialer_free(conn->dialer);
-	while ((out = TAILQ_FIRST(&conn->outgoing)) != NULL)
-		free_outgoing(conn, out);
-	while ((asked = TAILQ_FIRST(&conn->asked)) != NULL)
-		free_asked(conn, asked);
-	sl_buffer_deinit(&conn->in);
+	sl_completion_deinit(&conn->rx);
+	sl_completion_deinit(&conn->tx);
+	sl_outgoing_deinit(&conn->outgoing);
+	sl_asked_deinit(&conn->asked);
+	sl_incoming_deinit(&conn->incoming);
 	free(conn);
 }
 
@@ -116,69 +107,28 @@ bool sl_conn_is_idle(const struct sl_conn *conn)
 
 /* --- Writing --- */
 
-static size_t add_iov(nng_iov *iov, size_t n, void *data, size_t size, size_t *skip)
-{
-	if (*skip >= size) {
-		*skip -= size;
-		return n;
-	}
-	iov[n] = (nng_iov){(char *)data + *skip, size - *skip};
-	*skip = 0;
-	return n + 1;
-}
-
 static void write_more(struct sl_conn *conn)
 {
-	size_t skip = conn->first_sent, n = 0;
-	struct sl_outgoing *out;
+	struct iovec pieces[MAX_IOVS];
 	nng_iov iov[MAX_IOVS];
+	size_t n;
 
 	if (conn->tx.pending || conn->phase == SL_CONN_CLOSED || !conn->stream)
 		return;
-	if (conn->greeting_sent < sizeof(conn->greeting)) {
-		size_t done = conn->greeting_sent;
-
-		n = add_iov(iov, 0, conn->greeting, sizeof(conn->greeting), &done);
-	} else {
-		TAILQ_FOREACH(out, &conn->outgoing, link)
-		{
-			if (n + 2 > MAX_IOVS)
-				break;
-			n = add_iov(iov, n, out->header, out->header_size, &skip);
-			n = add_iov(iov, n, out->body.data, out->body.size, &skip);
-		}
-	}
+	n = sl_outgoing_iov(&conn->outgoing, pieces, MAX_IOVS);
 	if (n == 0) {
 		conn->writing_ms = 0;
 		return;
 	}
+	for (size_t i = 0; i < n; i++)
+		iov[i] = (nng_iov){pieces[i].iov_base, pieces[i].iov_len};
 	if (conn->writing_ms == 0) {
-		conn->writing_ms = sl_endpoint_now(conn->endpoint);
+		conn->writing_ms = sl_clock_monotonic_ms();
 		sl_endpoint_due(conn->endpoint, conn->writing_ms + SL_WRITE_MS);
 	}
 	nng_aio_set_iov(conn->tx.aio, (unsigned)n, iov);
 	conn->tx.pending = true;
 	nng_stream_send(conn->stream, conn->tx.aio);
-}
-
-static void account_sent(struct sl_conn *conn, size_t n)
-{
-	struct sl_outgoing *out;
-
-	if (conn->greeting_sent < sizeof(conn->greeting)) {
-		conn->greeting_sent += n;
-		return;
-	}
-	conn->first_sent += n;
-	while ((out = TAILQ_FIRST(&conn->outgoing)) != NULL) {
-		size_t size = out->header_size + out->body.size;
-
-		if (conn->first_sent < size)
-			break;
-		conn->first_sent -= size;
-		conn->backlog -= size;
-		free_outgoing(conn, out);
-	}
 }
 
 static void sent(void *ctx)
@@ -194,8 +144,8 @@ static void sent(void *ctx)
 		fail_nng(conn, result);
 		return;
 	}
-	account_sent(conn, nng_aio_count(conn->tx.aio));
-	conn->since_ms = conn->writing_ms = sl_endpoint_now(conn->endpoint);
+	sl_outgoing_sent(&conn->outgoing, nng_aio_count(conn->tx.aio));
+	conn->moved_ms = conn->writing_ms = sl_clock_monotonic_ms();
 	write_more(conn);
 	read_more(conn);
 }
@@ -204,128 +154,78 @@ static void sent(void *ctx)
 static void send_message(
 	struct sl_conn *conn, const uint8_t *header, size_t header_size, struct sl_buffer *body)
 {
-	struct sl_outgoing *out;
-	uint64_t size = header_size + body->size;
-	uint8_t *at;
+	uint8_t head[SL_OUTGOING_MAX_HEAD];
+	size_t n;
 
 	if (conn->phase == SL_CONN_CLOSED) {
 		sl_buffer_deinit(body);
 		return;
 	}
-	out = calloc(1, sizeof(*out));
-	if (!out || body->failed) {
-		free(out);
-		sl_buffer_deinit(body);
-		/* The peer would wait for ever for what can't be said. */
+	n = sl_sp_write_head(conn->ipc, header_size + body->size, head);
+	memcpy(head + n, header, header_size);
+	if (sl_outgoing_add(&conn->outgoing, head, n + header_size, body))
+		write_more(conn);
+	else /* The peer would wait for ever for what can't be said. */
 		sl_conn_fail(conn, SL_ENOMEM, "out of memory");
-		return;
-	}
-	at = out->header;
-	if (conn->ipc)
-		*at++ = 1;
-	for (int shift = 56; shift >= 0; shift -= 8)
-		*at++ = (uint8_t)(size >> shift);
-	memcpy(at, header, header_size);
-	out->header_size = (size_t)(at - out->header) + header_size;
-	out->body = *body;
-	*body = SL_BUFFER_INIT;
-	conn->backlog += out->header_size + out->body.size;
-	TAILQ_INSERT_TAIL(&conn->outgoing, out, link);
-	write_more(conn);
 }
 
 void sl_conn_reply(struct sl_conn *conn, uint32_t id, struct sl_buffer *body)
 {
-	struct sl_asked *asked;
+	struct sl_asked_request request;
 
-	TAILQ_FOREACH(asked, &conn->asked, link)
-	if (asked->id == id)
-		break;
 	/* One reply to each request: a second one is our own mistake. */
-	assert(asked);
-	send_message(conn, asked->header, asked->header_size, body);
-	free_asked(conn, asked);
-	if (conn->n_asked == 0)
-		sl_endpoint_due(conn->endpoint, sl_endpoint_now(conn->endpoint) + SL_IDLE_MS);
-	read_more(conn);
+	bool waits = sl_asked_take(&conn->asked, id, &request);
+
+	assert(conn->accepted && waits);
+	send_message(conn, request.header, request.header_size, body);
+	if (conn->asked.n == 0)
+		sl_endpoint_due(conn->endpoint, sl_clock_monotonic_ms() + SL_IDLE_MS);
+	if (!conn->rx.pending && !conn->reading) {
+		conn->resume = true;
+		sl_endpoint_due(conn->endpoint, 0);
+	}
 }
 
 void sl_conn_request(struct sl_conn *conn, struct sl_buffer *body, uint32_t *out_id)
 {
-	uint32_t id = ++conn->last_id & 0x7fffffff, wire = htonl(id | 0x80000000);
-	uint8_t header[4];
+	uint8_t header[SL_SP_ID_BYTES];
 
 	assert(!conn->accepted);
-	memcpy(header, &wire, sizeof(header));
-	*out_id = id;
+	*out_id = 0;
+	if (!sl_asked_add(&conn->asked, (struct sl_bytes){0}, out_id)) {
+		sl_buffer_deinit(body);
+		sl_conn_fail(conn, SL_ENOMEM, "out of memory");
+		return;
+	}
+	if (conn->asked.n == 1) {
+		conn->heard_ms = sl_clock_monotonic_ms();
+		sl_endpoint_due(conn->endpoint, conn->heard_ms + SL_IDLE_MS);
+	}
+	sl_sp_write_id(*out_id, header);
 	send_message(conn, header, sizeof(header), body);
 }
 
 /* --- Reading --- */
 
-static size_t frame_head_size(const struct sl_conn *conn)
-{
-	return conn->ipc ? 9 : 8;
-}
-
 static size_t message_limit(const struct sl_conn *conn)
 {
-	size_t body =
-		conn->accepted && !conn->welcome ? SL_MAX_HELLO_BYTES : SL_MAX_MESSAGE_BYTES;
-
-	return body + SL_MAX_SP_HEADER;
-}
-
-/* The size of the message at the beginning of conn->in, once its head is there. Returns 1 when
- * it isn't yet, 0 with *out set, -1 after it closed the connection. */
-static int frame_size(struct sl_conn *conn, size_t *out)
-{
-	const uint8_t *at = (const uint8_t *)conn->in.data;
-	uint64_t size = 0;
-
-	if (conn->in.size < frame_head_size(conn))
-		return 1;
-	if (conn->ipc && *at++ != 1) {
-		sl_conn_fail(conn, SL_EPROTOCOL, "a frame that doesn't begin with 01");
-		return -1;
-	}
-	for (int i = 0; i < 8; i++)
-		size = size << 8 | at[i];
-	if (size > message_limit(conn)) {
-		sl_conn_fail(conn, SL_ETOO_LARGE, "a message over the limit");
-		return -1;
-	}
-	*out = (size_t)size;
-	return 0;
+	return conn->accepted && !conn->welcome ? SL_MAX_HELLO_BYTES : SL_MAX_MESSAGE_BYTES;
 }
 
 /* Whether more may be taken in: somebody who doesn't take replies gets no more work done. */
 static bool may_read(const struct sl_conn *conn)
 {
-	return conn->phase != SL_CONN_CLOSED && conn->phase != SL_CONN_DIALING &&
-	       !conn->leaving && conn->n_asked < SL_MAX_REQUESTS_PER_CONNECTION &&
-	       (!conn->accepted || conn->backlog < SL_MAX_BACKLOG_BYTES);
+	if (conn->phase == SL_CONN_CLOSED || conn->phase == SL_CONN_DIALING || conn->leaving)
+		return false;
+	return !conn->accepted || (conn->asked.n < SL_MAX_REQUESTS_PER_CONNECTION &&
+					  conn->outgoing.size < SL_MAX_BACKLOG_BYTES);
 }
 
 static void receive(struct sl_conn *conn)
 {
-	size_t want = LEAST_READ, message;
 	nng_iov iov;
 
-	/* A large message gets room as it comes in, twice what has come so far: a head that
-	 * announces 16 MiB reserves nothing. */
-	if (conn->phase == SL_CONN_OPEN && frame_size(conn, &message) == 0) {
-		size_t missing = frame_head_size(conn) + message - conn->in.size;
-
-		if (missing > want)
-			want = missing < conn->in.size + LEAST_READ
-			               ? missing
-			               : conn->in.size + LEAST_READ;
-	}
-	if (conn->phase == SL_CONN_CLOSED)
-		return;
-	iov.iov_buf = sl_buffer_reserve(&conn->in, want);
-	iov.iov_len = want;
+	iov.iov_buf = sl_incoming_room(&conn->incoming, &iov.iov_len);
 	if (!iov.iov_buf) {
 		sl_conn_fail(conn, SL_ENOMEM, "out of memory");
 		return;
@@ -337,34 +237,21 @@ static void receive(struct sl_conn *conn)
 
 static void take_request(struct sl_conn *conn, struct sl_bytes message)
 {
+	size_t n = sl_sp_header_bytes(message);
 	const struct sl_endpoint_ops *ops;
-	struct sl_asked *asked;
-	size_t size = 0;
+	uint32_t id;
 	void *ctx;
 
-	/* Hops, then the id, which is the first with the high bit set. */
-	do {
-		size += 4;
-		if (size > message.size || size > SL_MAX_SP_HEADER) {
-			sl_conn_fail(conn, SL_EPROTOCOL, "a request without an id");
-			return;
-		}
-	} while (!((uint8_t)message.data[size - 4] & 0x80));
-
-	asked = calloc(1, sizeof(*asked));
-	if (!asked) {
+	if (n == 0) {
+		sl_conn_fail(conn, SL_EPROTOCOL, "a request without an id");
+		return;
+	}
+	if (!sl_asked_add(&conn->asked, (struct sl_bytes){message.data, n}, &id)) {
 		sl_conn_fail(conn, SL_ENOMEM, "out of memory");
 		return;
 	}
-	asked->id = ++conn->last_id;
-	asked->header_size = size;
-	memcpy(asked->header, message.data, size);
-	TAILQ_INSERT_TAIL(&conn->asked, asked, link);
-	conn->n_asked++;
-
 	ops = sl_endpoint_ops(conn->endpoint, &ctx);
-	ops->request(ctx, conn, asked->id,
-		(struct sl_bytes){message.data + size, message.size - size});
+	ops->request(ctx, conn, id, (struct sl_bytes){message.data + n, message.size - n});
 }
 
 static void take_reply(struct sl_conn *conn, struct sl_bytes message)
@@ -373,32 +260,38 @@ static void take_reply(struct sl_conn *conn, struct sl_bytes message)
 	uint32_t id;
 	void *ctx;
 
-	if (message.size < 4 || !((uint8_t)message.data[0] & 0x80)) {
+	if (sl_sp_header_bytes(message) != SL_SP_ID_BYTES) {
 		sl_conn_fail(conn, SL_EPROTOCOL, "a reply without an id");
 		return;
 	}
-	memcpy(&id, message.data, 4);
+	id = sl_sp_read_id((const uint8_t *)message.data);
+	if (!sl_asked_take(&conn->asked, id, NULL)) {
+		sl_conn_fail(conn, SL_EPROTOCOL, "a reply to what was not asked");
+		return;
+	}
 	ops = sl_endpoint_ops(conn->endpoint, &ctx);
-	ops->reply(ctx, conn, ntohl(id) & 0x7fffffff,
-		(struct sl_bytes){message.data + 4, message.size - 4});
+	ops->reply(ctx, conn, id,
+		(struct sl_bytes){
+			message.data + SL_SP_ID_BYTES, message.size - SL_SP_ID_BYTES});
 }
 
 static void take_greeting(struct sl_conn *conn)
 {
-	const uint8_t expected[8] = {0, 'S', 'P', 0, 0, conn->accepted ? SP_REQ : SP_REP, 0, 0};
+	uint8_t expected[SL_SP_GREETING_BYTES];
 	const struct sl_endpoint_ops *ops;
+	struct sl_bytes greeting;
 	void *ctx;
 
-	if (conn->in.size < sizeof(expected))
+	if (!sl_incoming_take(&conn->incoming, sizeof(expected), &greeting))
 		return;
-	if (memcmp(conn->in.data, expected, sizeof(expected)) != 0) {
+	sl_sp_greeting(!conn->accepted, expected);
+	if (memcmp(greeting.data, expected, sizeof(expected)) != 0) {
 		sl_conn_fail(conn, SL_EPROTOCOL, "the peer doesn't speak SP request/reply");
 		return;
 	}
-	sl_buffer_consume(&conn->in, sizeof(expected));
 	conn->phase = SL_CONN_OPEN;
-	conn->since_ms = sl_endpoint_now(conn->endpoint);
-	conn->hello_by_ms = conn->since_ms + SL_HELLO_MS;
+	conn->moved_ms = conn->heard_ms = sl_clock_monotonic_ms();
+	conn->hello_by_ms = conn->moved_ms + SL_HELLO_MS;
 	if (conn->accepted)
 		sl_endpoint_due(conn->endpoint, conn->hello_by_ms);
 	conn->opened_was_called = true;
@@ -409,43 +302,34 @@ static void take_greeting(struct sl_conn *conn)
 /* Hands on every whole message that is there. */
 static void take_messages(struct sl_conn *conn)
 {
-	size_t at = 0, head = frame_head_size(conn), size;
-
 	while (may_read(conn) && conn->phase == SL_CONN_OPEN) {
 		struct sl_bytes message;
+		int rc = sl_incoming_take_message(
+			&conn->incoming, message_limit(conn), &message);
 
-		/* frame_size() looks at the beginning: consume first, but only when there may
-		 * be another message, so that a burst of small ones is not moved each time. */
-		if (at > 0) {
-			sl_buffer_consume(&conn->in, at);
-			at = 0;
-		}
-		if (frame_size(conn, &size) != 0 || conn->in.size < head + size)
+		if (rc == SL_SP_MORE)
 			break;
-		at = head + size;
-		message = (struct sl_bytes){conn->in.data + head, size};
-		if (conn->accepted)
+		if (rc == SL_ETOO_LARGE)
+			sl_conn_fail(conn, rc, "a message over the limit");
+		else if (rc)
+			sl_conn_fail(conn, rc, "a message that doesn't begin with 01");
+		else if (conn->accepted)
 			take_request(conn, message);
 		else
 			take_reply(conn, message);
 	}
-	if (at > 0)
-		sl_buffer_consume(&conn->in, at);
-	if (conn->in.size == 0 && conn->in.capacity > KEPT_CAPACITY)
-		sl_buffer_deinit(&conn->in);
 }
 
 static void read_more(struct sl_conn *conn)
 {
-	/* A callback may reply, and come back here, while messages are being handed on. */
-	if (conn->rx.pending || conn->reading)
+	if (conn->rx.pending)
 		return;
 	conn->reading = true;
-	if (conn->phase == SL_CONN_GREETING)
+	if (conn->phase == SL_CONN_GREETING && !conn->leaving)
 		take_greeting(conn);
 	take_messages(conn);
 	conn->reading = false;
-	if (may_read(conn) && conn->stream)
+	if (may_read(conn))
 		receive(conn);
 }
 
@@ -453,37 +337,32 @@ static void dialed(struct sl_conn *conn)
 {
 	int result = nng_aio_result(conn->rx.aio);
 
-	if (result) {
+	if (result)
 		sl_conn_fail(conn, SL_ECLOSED, nng_strerror(result));
-		return;
-	}
-	sl_conn_start(conn, nng_aio_get_output(conn->rx.aio, 0));
+	else
+		sl_conn_start(conn, nng_aio_get_output(conn->rx.aio, 0));
 }
 
 static void received(void *ctx)
 {
 	struct sl_conn *conn = ctx;
-	int result;
+	int result = nng_aio_result(conn->rx.aio);
 
+	if (conn->phase == SL_CONN_CLOSED) {
+		take_dialed(conn); /* given up, but it may have succeeded all the same */
+		sl_endpoint_due(conn->endpoint, 0);
+		return;
+	}
 	if (conn->phase == SL_CONN_DIALING) {
 		dialed(conn);
 		return;
 	}
-	if (conn->phase == SL_CONN_CLOSED) {
-		/* A dial that was given up may have succeeded all the same. */
-		if (!conn->stream && nng_aio_result(conn->rx.aio) == 0)
-			conn->stream = nng_aio_get_output(conn->rx.aio, 0);
-		sl_endpoint_due(conn->endpoint, 0);
-		return;
-	}
-	result = nng_aio_result(conn->rx.aio);
 	if (result) {
 		fail_nng(conn, result);
 		return;
 	}
-	conn->in.size += nng_aio_count(conn->rx.aio);
-	if (conn->phase == SL_CONN_OPEN)
-		conn->since_ms = sl_endpoint_now(conn->endpoint);
+	sl_incoming_came(&conn->incoming, nng_aio_count(conn->rx.aio));
+	conn->moved_ms = conn->heard_ms = sl_clock_monotonic_ms();
 	read_more(conn);
 }
 
@@ -502,7 +381,7 @@ static void learn_peer(struct sl_conn *conn)
 		snprintf(conn->peer, sizeof(conn->peer), "%s:%u", host,
 			ntohs(address.s_in.sa_port));
 	} else if (address.s_family == NNG_AF_INET6) {
-		inet_ntop(AF_INET6, address.s_in6.sa_addr, host, sizeof(host));
+		inet_ntop(AF_INET6, &address.s_in6.sa_addr, host, sizeof(host));
 		snprintf(conn->peer, sizeof(conn->peer), "[%s]:%u", host,
 			ntohs(address.s_in6.sa_port));
 	}
@@ -510,14 +389,11 @@ static void learn_peer(struct sl_conn *conn)
 
 void sl_conn_start(struct sl_conn *conn, nng_stream *stream)
 {
-	const uint8_t greeting[8] = {0, 'S', 'P', 0, 0, conn->accepted ? SP_REP : SP_REQ, 0, 0};
-
 	conn->stream = stream;
 	conn->phase = SL_CONN_GREETING;
-	conn->since_ms = sl_endpoint_now(conn->endpoint);
-	sl_endpoint_due(conn->endpoint, conn->since_ms + SL_HANDSHAKE_MS);
+	conn->begun_ms = sl_clock_monotonic_ms();
+	sl_endpoint_due(conn->endpoint, conn->begun_ms + SL_HANDSHAKE_MS);
 	learn_peer(conn);
-	memcpy(conn->greeting, greeting, sizeof(greeting));
 	write_more(conn);
 	read_more(conn);
 }
@@ -526,45 +402,58 @@ void sl_conn_start_dialing(struct sl_conn *conn, nng_stream_dialer *dialer)
 {
 	conn->dialer = dialer;
 	conn->phase = SL_CONN_DIALING;
-	conn->since_ms = sl_endpoint_now(conn->endpoint);
-	sl_endpoint_due(conn->endpoint, conn->since_ms + SL_HANDSHAKE_MS);
+	sl_endpoint_due(conn->endpoint, conn->begun_ms + SL_HANDSHAKE_MS);
 	conn->rx.pending = true;
 	nng_stream_dialer_dial(dialer, conn->rx.aio);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
+struct deadline {
+	int64_t at_ms;
+	const char *why;
+};
+
+static void sooner(struct deadline *deadline, int64_t at_ms, const char *why)
 {
-	return a < b ? a : b;
+	if (at_ms < deadline->at_ms)
+		*deadline = (struct deadline){at_ms, why};
 }
 
-int64_t sl_conn_check_deadlines(struct sl_conn *conn, int64_t now_ms)
+static struct deadline next_deadline(const struct sl_conn *conn)
 {
-	int64_t due = INT64_MAX;
-	const char *why = "";
+	struct deadline deadline = {INT64_MAX, ""};
 
+	if (conn->phase != SL_CONN_OPEN)
+		sooner(&deadline, conn->begun_ms + SL_HANDSHAKE_MS,
+			"no connection and greeting in time");
+	else if (conn->accepted && !conn->welcome)
+		sooner(&deadline, conn->hello_by_ms, "no hello in time");
+	else if (conn->accepted && conn->asked.n == 0 && conn->outgoing.size == 0)
+		sooner(&deadline, conn->moved_ms + SL_IDLE_MS, "idle");
+	else if (!conn->accepted && conn->asked.n > 0)
+		sooner(&deadline, conn->heard_ms + SL_IDLE_MS,
+			"nothing heard though a reply is due");
+	if (conn->writing_ms > 0)
+		sooner(&deadline, conn->writing_ms + SL_WRITE_MS, "the peer doesn't read");
+	if (conn->leaving)
+		sooner(&deadline, conn->leave_at_ms, "closed here");
+	return deadline;
+}
+
+int64_t sl_conn_check(struct sl_conn *conn, int64_t now_ms)
+{
+	struct deadline deadline;
+
+	if (conn->resume) {
+		conn->resume = false;
+		read_more(conn);
+	}
 	if (conn->phase == SL_CONN_CLOSED)
 		return INT64_MAX;
-	if (conn->phase == SL_CONN_DIALING || conn->phase == SL_CONN_GREETING) {
-		due = conn->since_ms + SL_HANDSHAKE_MS;
-		why = "no connection and greeting in time";
-	} else if (conn->accepted && !conn->welcome) {
-		due = conn->hello_by_ms;
-		why = "no hello in time";
-	} else if (conn->accepted && conn->n_asked == 0 && conn->writing_ms == 0) {
-		due = conn->since_ms + SL_IDLE_MS;
-		why = "idle";
-	}
-	if (conn->writing_ms > 0 && conn->writing_ms + SL_WRITE_MS < due) {
-		due = conn->writing_ms + SL_WRITE_MS;
-		why = "the peer doesn't read";
-	}
-	if (conn->leaving)
-		due = earlier(due, conn->leave_at_ms);
-	if (due <= now_ms) {
-		sl_conn_fail(conn, SL_ETIMEOUT, why);
-		return INT64_MAX;
-	}
-	return due;
+	deadline = next_deadline(conn);
+	if (deadline.at_ms > now_ms)
+		return deadline.at_ms;
+	sl_conn_fail(conn, SL_ETIMEOUT, deadline.why);
+	return INT64_MAX;
 }
 
 void sl_conn_set_welcome(struct sl_conn *conn)
@@ -582,7 +471,7 @@ void sl_conn_close(struct sl_conn *conn, int delay_ms)
 		sl_conn_fail(conn, SL_ECLOSED, "closed here");
 		return;
 	}
-	conn->leave_at_ms = sl_endpoint_now(conn->endpoint) + delay_ms;
+	conn->leave_at_ms = sl_clock_monotonic_ms() + delay_ms;
 	sl_endpoint_due(conn->endpoint, conn->leave_at_ms);
 }
 
@@ -598,7 +487,7 @@ void *sl_conn_user(const struct sl_conn *conn)
 
 size_t sl_conn_backlog(const struct sl_conn *conn)
 {
-	return conn->backlog;
+	return conn->outgoing.size;
 }
 
 bool sl_conn_peer_uid(const struct sl_conn *conn, uint32_t *out_uid)

@@ -13,26 +13,11 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
+#include "proto/asked.h"
 #include "proto/endpoint.h"
 #include "proto/inbox.h"
-
-/* A request's 4-byte id, with the hops that came before it. */
-#define SL_MAX_HOPS 8
-#define SL_MAX_SP_HEADER ((SL_MAX_HOPS + 1) * 4)
-
-struct sl_outgoing {
-	TAILQ_ENTRY(sl_outgoing) link; /* sl_conn.outgoing */
-	uint8_t header[1 + 8 + SL_MAX_SP_HEADER];
-	size_t header_size;
-	struct sl_buffer body;
-};
-
-struct sl_asked {
-	TAILQ_ENTRY(sl_asked) link; /* sl_conn.asked */
-	uint32_t id;                /* what the owner knows it by */
-	uint8_t header[SL_MAX_SP_HEADER];
-	size_t header_size;
-};
+#include "proto/incoming.h"
+#include "proto/outgoing.h"
 
 enum sl_conn_phase {
 	SL_CONN_DIALING,
@@ -51,6 +36,7 @@ struct sl_conn {
 	bool opened_was_called;
 	bool leaving; /* sl_conn_close(): reads nothing more */
 	bool reading; /* messages are being handed on */
+	bool resume;  /* may be read again: at the next dispatch */
 	void *user;
 	char peer[64];
 	struct sl_error why;
@@ -59,20 +45,16 @@ struct sl_conn {
 	nng_stream *stream;
 	struct sl_completion rx, tx;
 
-	struct sl_buffer in; /* received, not yet a whole message */
-	uint8_t greeting[8];
-	size_t greeting_sent;
-	TAILQ_HEAD(, sl_outgoing) outgoing;
-	size_t first_sent; /* bytes of the first outgoing that are gone */
-	size_t backlog;    /* bytes in outgoing */
-	TAILQ_HEAD(, sl_asked) asked;
-	size_t n_asked;
-	uint32_t last_id;
+	struct sl_incoming incoming;
+	struct sl_outgoing outgoing;
+	struct sl_asked asked; /* accepted: by the peer; dialled: by us */
 
-	/* Monotonic milliseconds; what they mean depends on the phase. */
-	int64_t since_ms;    /* this phase, or the last sign of life */
-	int64_t writing_ms;  /* the last time that bytes went out; 0: nothing is waiting to */
-	int64_t hello_by_ms; /* accepted and open: no later */
+	/* Monotonic milliseconds. */
+	int64_t begun_ms;    /* dialling, or greeting */
+	int64_t moved_ms;    /* the last time that bytes came or went */
+	int64_t heard_ms;    /* dialled: the last sign of life, or the first request since */
+	int64_t writing_ms;  /* the last time that bytes went; 0: nothing is waiting to */
+	int64_t hello_by_ms; /* accepted and open: welcome no later */
 	int64_t leave_at_ms; /* with leaving */
 };
 
@@ -80,7 +62,6 @@ struct sl_conn {
 void sl_endpoint_due(struct sl_endpoint *endpoint, int64_t at_ms);
 const struct sl_endpoint_ops *sl_endpoint_ops(struct sl_endpoint *endpoint, void **out_ctx);
 struct sl_inbox *sl_endpoint_inbox(struct sl_endpoint *endpoint);
-int64_t sl_endpoint_now(const struct sl_endpoint *endpoint);
 
 /* A connection without a stream yet. */
 int sl_conn_new(struct sl_endpoint *endpoint, bool accepted, bool ipc, struct sl_conn **out,
@@ -100,5 +81,6 @@ void sl_conn_fail(struct sl_conn *conn, enum sl_code code, const char *why);
 
 bool sl_conn_is_idle(const struct sl_conn *conn);
 
-/* Closes it if a deadline has passed. Returns when the next one is due, INT64_MAX for none. */
-int64_t sl_conn_check_deadlines(struct sl_conn *conn, int64_t now_ms);
+/* From dispatch: goes on reading if it may again, and closes the connection if a deadline has
+ * passed. Returns when the next one is due, INT64_MAX for none. */
+int64_t sl_conn_check(struct sl_conn *conn, int64_t now_ms);

@@ -23,9 +23,7 @@ struct listener {
 	nng_stream_listener *nng;
 	struct sl_completion accept;
 	bool ipc;
-	bool closing;
 	int64_t again_at_ms; /* after an accept that failed; 0: not waiting */
-	char *unlink_path;   /* the ipc socket that is ours to remove */
 };
 
 struct sl_endpoint {
@@ -36,18 +34,17 @@ struct sl_endpoint {
 	TAILQ_HEAD(, listener) listeners;
 	TAILQ_HEAD(, sl_conn) conns;
 	int64_t due_ms; /* no deadline is earlier; INT64_MAX: there is none */
+	bool dispatching;
 };
-
-int64_t sl_endpoint_now(const struct sl_endpoint *endpoint)
-{
-	(void)endpoint;
-	return sl_clock_monotonic_ms();
-}
 
 void sl_endpoint_due(struct sl_endpoint *endpoint, int64_t at_ms)
 {
-	if (at_ms < endpoint->due_ms)
-		endpoint->due_ms = at_ms;
+	if (at_ms >= endpoint->due_ms)
+		return;
+	endpoint->due_ms = at_ms;
+	/* The loop sleeps by what the last dispatch told it. */
+	if (!endpoint->dispatching)
+		sl_inbox_wake(endpoint->inbox);
 }
 
 const struct sl_endpoint_ops *sl_endpoint_ops(struct sl_endpoint *endpoint, void **out_ctx)
@@ -84,16 +81,23 @@ int sl_endpoint_new(const struct sl_endpoint_ops *ops, void *ctx, size_t max_con
 	return 0;
 }
 
+static void refuse(nng_stream *stream)
+{
+	nng_stream_close(stream);
+	nng_stream_free(stream);
+}
+
 static void free_listener(struct listener *listener)
 {
 	if (listener->nng)
 		nng_stream_listener_close(listener->nng);
+	sl_completion_stop(&listener->accept);
+	/* Somebody who was accepted but not yet looked at. */
+	if (listener->accept.pending && nng_aio_result(listener->accept.aio) == 0)
+		refuse(nng_aio_get_output(listener->accept.aio, 0));
 	sl_completion_deinit(&listener->accept);
 	if (listener->nng)
 		nng_stream_listener_free(listener->nng);
-	if (listener->unlink_path)
-		unlink(listener->unlink_path);
-	free(listener->unlink_path);
 	free(listener);
 }
 
@@ -140,21 +144,18 @@ static void accepted(void *ctx)
 	struct sl_conn *conn;
 	nng_stream *stream;
 
-	if (listener->closing)
-		return;
 	if (result == NNG_ECLOSED)
 		return;
 	if (result) {
 		/* Out of descriptors or memory: they come back, and so does the accept. */
-		listener->again_at_ms = sl_endpoint_now(endpoint) + ACCEPT_PAUSE_MS;
+		listener->again_at_ms = sl_clock_monotonic_ms() + ACCEPT_PAUSE_MS;
 		sl_endpoint_due(endpoint, listener->again_at_ms);
 		return;
 	}
 	stream = nng_aio_get_output(listener->accept.aio, 0);
 	if (endpoint->n_accepted >= endpoint->max_connections ||
 		sl_conn_new(endpoint, true, listener->ipc, &conn, NULL)) {
-		nng_stream_close(stream);
-		nng_stream_free(stream);
+		refuse(stream);
 	} else {
 		TAILQ_INSERT_TAIL(&endpoint->conns, conn, link);
 		endpoint->n_accepted++;
@@ -228,17 +229,40 @@ static int bind_listener(
 	return 0;
 }
 
-/* Writes the address under which @listener can be dialled: with the port that was given out. */
-static void write_bound(struct listener *listener, const char *url, char *bound, size_t size)
+/* Where the port stands in tcp://HOST:PORT; NULL when it is no such address. */
+static const char *port_of(const char *url)
 {
-	const char *colon = strrchr(url, ':');
-	int port;
+	const char *host = url + strlen("tcp://"), *end;
+
+	end = *host == '[' ? strchr(host, ']') : host;
+	end = end ? strrchr(end, ':') : NULL;
+	return end && end > host && end[1] ? end + 1 : NULL;
+}
+
+static int check_address(const char *url, struct sl_error *err)
+{
+	if (strncmp(url, "ipc://", 6) == 0 && url[6] == '/')
+		return 0;
+	if (strncmp(url, "tcp://", 6) == 0 && port_of(url))
+		return 0;
+	return sl_fail(err, SL_EINVALID,
+		"'%.200s' is no address: write ipc:///PATH or tcp://HOST:PORT", url);
+}
+
+/* Writes the address under which @listener can be dialled: with the port that was given out. */
+static int write_bound(struct listener *listener, const char *url, char *bound, size_t size,
+	struct sl_error *err)
+{
+	int n, port;
 
 	if (listener->ipc ||
 		nng_stream_listener_get_int(listener->nng, NNG_OPT_TCP_BOUND_PORT, &port))
-		snprintf(bound, size, "%s", url);
+		n = snprintf(bound, size, "%s", url);
 	else
-		snprintf(bound, size, "%.*s:%d", (int)(colon - url), url, port);
+		n = snprintf(bound, size, "%.*s%d", (int)(port_of(url) - url), url, port);
+	if (n < 0 || (size_t)n >= size)
+		return sl_fail(err, SL_EINVALID, "the address '%.200s' is too long", url);
+	return 0;
 }
 
 int sl_endpoint_listen(struct sl_endpoint *endpoint, const char *url, unsigned ipc_mode,
@@ -248,10 +272,9 @@ int sl_endpoint_listen(struct sl_endpoint *endpoint, const char *url, unsigned i
 	struct listener *listener;
 	int code;
 
-	if (!path && strncmp(url, "tcp://", 6) != 0)
-		return sl_fail(
-			err, SL_EINVALID, "%s: an address begins with ipc:// or tcp://", url);
-	code = path ? clear_path(path, err) : 0;
+	code = check_address(url, err);
+	if (!code && path)
+		code = clear_path(path, err);
 	if (code)
 		return code;
 
@@ -263,12 +286,12 @@ int sl_endpoint_listen(struct sl_endpoint *endpoint, const char *url, unsigned i
 	code = sl_completion_init(&listener->accept, endpoint->inbox, accepted, listener, err);
 	if (!code)
 		code = bind_listener(listener, url, ipc_mode, err);
+	if (!code)
+		code = write_bound(listener, url, bound, bound_size, err);
 	if (code) {
 		free_listener(listener);
 		return code;
 	}
-	listener->unlink_path = path ? strdup(path) : NULL;
-	write_bound(listener, url, bound, bound_size);
 	TAILQ_INSERT_TAIL(&endpoint->listeners, listener, link);
 	accept_next(listener);
 	return 0;
@@ -294,9 +317,9 @@ int sl_endpoint_dial(struct sl_endpoint *endpoint, const char *url, void *user,
 	struct sl_conn *conn;
 	int code;
 
-	if (!ipc && strncmp(url, "tcp://", 6) != 0)
-		return sl_fail(
-			err, SL_EINVALID, "%s: an address begins with ipc:// or tcp://", url);
+	code = check_address(url, err);
+	if (code)
+		return code;
 	code = nng_stream_dialer_alloc(&dialer, url);
 	if (code)
 		return sl_fail(err, SL_EINVALID, "%s: %s", url, nng_strerror(code));
@@ -335,7 +358,7 @@ static void reap(struct sl_conn *conn)
 	remove_conn(conn);
 }
 
-static void check_deadlines(struct sl_endpoint *endpoint, int64_t now_ms)
+static void check(struct sl_endpoint *endpoint, int64_t now_ms)
 {
 	struct sl_conn *conn, *next;
 	struct listener *listener;
@@ -354,7 +377,7 @@ static void check_deadlines(struct sl_endpoint *endpoint, int64_t now_ms)
 		}
 	}
 	for (conn = TAILQ_FIRST(&endpoint->conns); conn; conn = next) {
-		due = sl_conn_check_deadlines(conn, now_ms);
+		due = sl_conn_check(conn, now_ms);
 		next = TAILQ_NEXT(conn, link);
 		if (conn->phase == SL_CONN_CLOSED)
 			reap(conn);
@@ -367,14 +390,16 @@ int sl_endpoint_dispatch(struct sl_endpoint *endpoint)
 {
 	int64_t now_ms;
 
+	endpoint->dispatching = true;
 	sl_inbox_dispatch(endpoint->inbox);
-	now_ms = sl_endpoint_now(endpoint);
-	if (endpoint->due_ms <= now_ms) {
-		check_deadlines(endpoint, now_ms);
-		now_ms = sl_endpoint_now(endpoint);
-	}
+	now_ms = sl_clock_monotonic_ms();
+	if (endpoint->due_ms <= now_ms)
+		check(endpoint, now_ms);
+	endpoint->dispatching = false;
+
 	if (endpoint->due_ms == INT64_MAX)
 		return -1;
+	now_ms = sl_clock_monotonic_ms();
 	if (endpoint->due_ms <= now_ms)
 		return 0;
 	return endpoint->due_ms - now_ms > 3600000 ? 3600000 : (int)(endpoint->due_ms - now_ms);

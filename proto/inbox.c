@@ -9,11 +9,53 @@
 
 #include "common/error.h"
 
+struct queue {
+	struct sl_completion *first, **last;
+};
+
 struct sl_inbox {
 	int fd; /* eventfd; written when the queue stops being empty */
 	pthread_mutex_t lock;
-	struct sl_completion *first, **last; /* guarded by: lock */
+	struct queue queue; /* guarded by: lock */
+
+	struct queue turn; /* owner: loop. What this dispatch still has to call back for */
 };
+
+static void init(struct queue *queue)
+{
+	queue->first = NULL;
+	queue->last = &queue->first;
+}
+
+static void push(struct queue *queue, struct sl_completion *completion)
+{
+	completion->next = NULL;
+	*queue->last = completion;
+	queue->last = &completion->next;
+}
+
+static struct sl_completion *pop(struct queue *queue)
+{
+	struct sl_completion *completion = queue->first;
+
+	if (completion) {
+		queue->first = completion->next;
+		if (!queue->first)
+			queue->last = &queue->first;
+	}
+	return completion;
+}
+
+static void drop(struct queue *queue, const struct sl_completion *completion)
+{
+	for (struct sl_completion **at = &queue->first; *at; at = &(*at)->next)
+		if (*at == completion) {
+			*at = completion->next;
+			if (!*at)
+				queue->last = at;
+			break;
+		}
+}
 
 int sl_inbox_new(struct sl_inbox **out, struct sl_error *err)
 {
@@ -27,7 +69,8 @@ int sl_inbox_new(struct sl_inbox **out, struct sl_error *err)
 		return sl_fail_errno(err, errno, "inbox: eventfd");
 	}
 	pthread_mutex_init(&inbox->lock, NULL);
-	inbox->last = &inbox->first;
+	init(&inbox->queue);
+	init(&inbox->turn);
 	*out = inbox;
 	return 0;
 }
@@ -46,38 +89,28 @@ int sl_inbox_fd(const struct sl_inbox *inbox)
 	return inbox->fd;
 }
 
+void sl_inbox_wake(struct sl_inbox *inbox)
+{
+	const uint64_t one = 1;
+
+	/* Can only fail when the counter is full, and then the fd is readable anyway. */
+	if (write(inbox->fd, &one, sizeof(one)) < 0)
+		return;
+}
+
 /* On one of NNG's threads. */
 static void completed(void *arg)
 {
 	struct sl_completion *completion = arg;
 	struct sl_inbox *inbox = completion->inbox;
-	const uint64_t one = 1;
 	bool first;
 
 	pthread_mutex_lock(&inbox->lock);
-	first = inbox->first == NULL;
-	completion->next = NULL;
-	*inbox->last = completion;
-	inbox->last = &completion->next;
+	first = inbox->queue.first == NULL;
+	push(&inbox->queue, completion);
 	pthread_mutex_unlock(&inbox->lock);
-	/* Can only fail when the counter is full, and then the fd is readable anyway. */
-	if (first && write(inbox->fd, &one, sizeof(one)) < 0)
-		return;
-}
-
-static struct sl_completion *take(struct sl_inbox *inbox)
-{
-	struct sl_completion *completion;
-
-	pthread_mutex_lock(&inbox->lock);
-	completion = inbox->first;
-	if (completion) {
-		inbox->first = completion->next;
-		if (!inbox->first)
-			inbox->last = &inbox->first;
-	}
-	pthread_mutex_unlock(&inbox->lock);
-	return completion;
+	if (first)
+		sl_inbox_wake(inbox);
 }
 
 void sl_inbox_dispatch(struct sl_inbox *inbox)
@@ -88,7 +121,12 @@ void sl_inbox_dispatch(struct sl_inbox *inbox)
 	/* Before the queue is looked at: what comes in from here on makes it readable again. */
 	if (read(inbox->fd, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
 		return;
-	while ((completion = take(inbox)) != NULL) {
+	pthread_mutex_lock(&inbox->lock);
+	while ((completion = pop(&inbox->queue)) != NULL)
+		push(&inbox->turn, completion);
+	pthread_mutex_unlock(&inbox->lock);
+
+	while ((completion = pop(&inbox->turn)) != NULL) {
 		completion->pending = false;
 		completion->fn(completion->ctx);
 	}
@@ -107,27 +145,23 @@ int sl_completion_init(struct sl_completion *completion, struct sl_inbox *inbox,
 	return 0;
 }
 
-static void forget(struct sl_completion *completion)
+void sl_completion_stop(struct sl_completion *completion)
 {
 	struct sl_inbox *inbox = completion->inbox;
 
+	if (!completion->aio)
+		return;
+	nng_aio_stop(completion->aio);
 	pthread_mutex_lock(&inbox->lock);
-	for (struct sl_completion **at = &inbox->first; *at; at = &(*at)->next)
-		if (*at == completion) {
-			*at = completion->next;
-			if (!*at)
-				inbox->last = at;
-			break;
-		}
+	drop(&inbox->queue, completion);
 	pthread_mutex_unlock(&inbox->lock);
+	drop(&inbox->turn, completion);
 }
 
 void sl_completion_deinit(struct sl_completion *completion)
 {
-	if (!completion->aio)
-		return;
-	nng_aio_stop(completion->aio);
-	forget(completion);
-	nng_aio_free(completion->aio);
+	sl_completion_stop(completion);
+	if (completion->aio)
+		nng_aio_free(completion->aio);
 	completion->aio = NULL;
 }

@@ -18,7 +18,7 @@ struct sl_error;
 struct sl_completion {
 	struct sl_inbox *inbox;
 	nng_aio *aio;
-	struct sl_completion *next; /* guarded by: inbox lock */
+	struct sl_completion *next; /* guarded by: inbox lock; then owner: loop */
 	bool pending;               /* owner: loop. An operation is under way, or queued here */
 	void (*fn)(void *ctx);      /* on the loop, when it has completed */
 	void *ctx;
@@ -32,12 +32,20 @@ void sl_inbox_free(struct sl_inbox *inbox);
 /* Readable when something has completed. */
 int sl_inbox_fd(const struct sl_inbox *inbox);
 
-/* Calls back for everything that has completed by now. */
+/* Makes the fd readable once, for a loop that has to come by. */
+void sl_inbox_wake(struct sl_inbox *inbox);
+
+/* Calls back for everything that has completed by now; what completes meanwhile waits for the
+ * next time, so that a busy peer can't keep the loop to itself. */
 void sl_inbox_dispatch(struct sl_inbox *inbox);
 
 int sl_completion_init(struct sl_completion *completion, struct sl_inbox *inbox,
 	void (*fn)(void *ctx), void *ctx, struct sl_error *err) sl_must_check;
 
-/* Ends the operation under way, forgets a completion that waits, frees the aio. Blocks until
- * NNG has let go of it, which is at once when nothing is pending. */
+/* Ends the operation under way and forgets a completion that waits: fn won't be called. What
+ * came of it is in the aio. Blocks until NNG has let go of it, which is at once when nothing is
+ * pending. */
+void sl_completion_stop(struct sl_completion *completion);
+
+/* Stops and frees it. A zeroed one is fine. */
 void sl_completion_deinit(struct sl_completion *completion);
