@@ -24,8 +24,8 @@
 #define CREDIT_PIECE (1u << 20)
 #define CREDIT_LOW (2u << 20)
 
-/* What goes over the credit: a worker's last words wait for nobody. */
-#define MAX_OVERDRAFT (1u << 20)
+/* Over the credit goes one batch, and a worker's last words, which wait for nobody. */
+#define MAX_UNACKNOWLEDGED (SL_MAX_JOB_RING_BYTES + SL_LINK_MAX_BYTES + (1u << 20))
 
 static void append_state(
 	struct sl_job *job, enum sl_state state, struct sl_bytes why, struct sl_bytes by)
@@ -158,6 +158,7 @@ static void condemn(struct sl_job *job, const char *why)
 
 static void take_batch(struct sl_job *job, const struct sl_link_frame *frame)
 {
+	const struct sl_ring *ring = &job->record->ring;
 	uint64_t cost = SL_LINK_COST(frame->bytes.size);
 	struct sl_error err;
 
@@ -167,9 +168,7 @@ static void take_batch(struct sl_job *job, const struct sl_link_frame *frame)
 		return;
 	}
 	/* One batch may be as big as a result; what goes over is the next one's. */
-	if (job->credit_left == 0 && job->record->ring.bytes > SL_MAX_JOB_RING_BYTES +
-								       SL_LINK_MAX_BYTES +
-								       MAX_OVERDRAFT) {
+	if (job->credit_left == 0 && ring->bytes - ring->history > MAX_UNACKNOWLEDGED) {
 		condemn(job, "more than it had credit for");
 		return;
 	}

@@ -88,5 +88,5 @@ void sl_job_stop(struct sl_job *job, enum sl_state state, const char *why, struc
 /* Ends it without mercy: sl_job_take_end() follows. Only while a hand has it. */
 void sl_job_kill(struct sl_job *job);
 
-/* @freed bytes of its events were acknowledged: its worker may send as many. */
+/* Its worker may send @freed bytes more. */
 void sl_job_credit(struct sl_job *job, uint64_t freed);

@@ -21,15 +21,13 @@ void sl_ring_init(struct sl_ring *ring)
 	TAILQ_INIT(&ring->batches);
 }
 
-static uint64_t drop_first(struct sl_ring *ring)
+static void drop_first(struct sl_ring *ring)
 {
 	struct sl_ring_batch *batch = TAILQ_FIRST(&ring->batches);
-	uint64_t cost = SL_LINK_COST(batch->size);
 
 	TAILQ_REMOVE(&ring->batches, batch, link);
-	ring->bytes -= cost;
+	ring->bytes -= SL_LINK_COST(batch->size);
 	free(batch);
-	return cost;
 }
 
 void sl_ring_deinit(struct sl_ring *ring)
@@ -62,18 +60,38 @@ static uint64_t last_of(const struct sl_ring_batch *batch)
 	return batch->first + batch->count - 1;
 }
 
+/* The batches that are acknowledged as a whole by @upto and not by what was so far. */
+static uint64_t worth_of(const struct sl_ring *ring, uint64_t upto)
+{
+	const struct sl_ring_batch *batch;
+	uint64_t worth = 0;
+
+	TAILQ_FOREACH_REVERSE(batch, &ring->batches, sl_ring_batches, link)
+	{
+		if (last_of(batch) <= ring->acked)
+			break;
+		if (last_of(batch) <= upto)
+			worth += SL_LINK_COST(batch->size);
+	}
+	return worth;
+}
+
 uint64_t sl_ring_acknowledge(struct sl_ring *ring, uint64_t upto)
 {
-	uint64_t freed = 0;
+	uint64_t worth;
 
 	if (upto > ring->last)
 		upto = ring->last;
 	if (upto <= ring->acked)
 		return 0;
+	worth = worth_of(ring, upto);
 	ring->acked = upto;
-	while (!TAILQ_EMPTY(&ring->batches) && last_of(TAILQ_FIRST(&ring->batches)) <= upto)
-		freed += drop_first(ring);
-	return freed;
+	ring->history += worth;
+	while (ring->history > SL_RING_HISTORY_BYTES) {
+		ring->history -= SL_LINK_COST(TAILQ_FIRST(&ring->batches)->size);
+		drop_first(ring);
+	}
+	return worth;
 }
 
 size_t sl_ring_read(const struct sl_ring *ring, uint64_t after, uint64_t max_bytes,

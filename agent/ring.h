@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Ring: the events of one job that its controllers have not acknowledged yet,
- * in batches as the worker wrote them. Events are numbered from 1 without gaps.
+ * Ring: the events of one job, in batches as the worker wrote them: those that
+ * its controllers have not acknowledged yet, and the latest of the others, for
+ * who comes late. Events are numbered from 1 without gaps.
  *
  * Threads: the loop's.
  */
@@ -18,11 +19,15 @@ struct sl_error;
 struct sl_ring_batch;
 
 struct sl_ring {
-	TAILQ_HEAD(, sl_ring_batch) batches;
+	TAILQ_HEAD(sl_ring_batches, sl_ring_batch) batches;
 	uint64_t last;  /* number of the last event ever appended */
 	uint64_t acked; /* number of the last event that may leave */
 	size_t bytes;   /* memory that the batches take */
+	size_t history; /* of it, that of batches which may leave */
 };
+
+/* What stays of the events that may leave. */
+#define SL_RING_HISTORY_BYTES (256u << 10)
 
 void sl_ring_init(struct sl_ring *ring);
 void sl_ring_deinit(struct sl_ring *ring);
@@ -31,8 +36,8 @@ void sl_ring_deinit(struct sl_ring *ring);
 int sl_ring_append(struct sl_ring *ring, uint64_t count, struct sl_bytes bytes,
 	struct sl_error *err) sl_must_check;
 
-/* Drops each batch whose events are all numbered @upto or less; @upto beyond last is last.
- * Returns the memory that this freed, as SL_LINK_COST() counts it. */
+/* Events up to @upto may leave; beyond last is last. Returns the memory that this is worth to
+ * who adds to the ring, as SL_LINK_COST() counts it. */
 uint64_t sl_ring_acknowledge(struct sl_ring *ring, uint64_t upto);
 
 /* Borrows the batches that have events after @after: at least one if there is any, then as

@@ -24,7 +24,7 @@ struct sl_store;
 struct sl_store_limits {
 	int64_t keep_finished_ms;
 	size_t max_finished;       /* records */
-	size_t max_finished_bytes; /* of their unacknowledged events */
+	size_t max_finished_bytes; /* of their events */
 };
 
 /* What is known of a job when it is accepted; the strings are copied. */
@@ -78,7 +78,7 @@ void sl_store_finish(struct sl_store *store, struct sl_record *record, enum sl_s
 int sl_store_append(struct sl_store *store, struct sl_record *record, uint64_t count,
 	struct sl_bytes bytes, struct sl_error *err) sl_must_check;
 
-/* Events up to @upto may go. Returns the memory that this freed. */
+/* As sl_ring_acknowledge(). */
 uint64_t sl_store_acknowledge(struct sl_store *store, struct sl_record *record, uint64_t upto);
 
 /* As sl_ring_read(). */

@@ -69,7 +69,7 @@ START_TEST(a_reply_is_bounded_but_never_empty)
 }
 END_TEST
 
-START_TEST(acknowledged_batches_leave_and_are_paid_back)
+START_TEST(what_is_acknowledged_is_paid_back_once)
 {
 	struct sl_ring ring;
 
@@ -83,13 +83,40 @@ START_TEST(acknowledged_batches_leave_and_are_paid_back)
 	ck_assert_uint_eq(ring.acked, 3);
 	ck_assert_uint_eq(sl_ring_acknowledge(&ring, 99), SL_LINK_COST(2));
 	ck_assert_uint_eq(ring.acked, 4);
-	ck_assert_uint_eq(ring.bytes, 0);
 	add(&ring, 1, "e");
 	ck_assert_uint_eq(ring.last, 5);
 	sl_ring_deinit(&ring);
 }
 END_TEST
 
+START_TEST(some_of_what_was_acknowledged_stays_for_who_comes_late)
+{
+	static char piece[20000];
+	struct sl_batch batches[100];
+	struct sl_ring ring;
+	size_t n;
+	bool more;
+
+	sl_ring_init(&ring);
+	add(&ring, 1, "first");
+	sl_ring_acknowledge(&ring, 1);
+	ck_assert_uint_eq(sl_ring_read(&ring, 0, 100, batches, 100, &more), 1);
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(
+			sl_ring_append(&ring, 1, (struct sl_bytes){piece, sizeof(piece)}, NULL),
+			0);
+	ck_assert_uint_eq(ring.last, 101);
+	sl_ring_acknowledge(&ring, 91);
+	ck_assert_uint_le(ring.history, SL_RING_HISTORY_BYTES);
+	ck_assert_uint_gt(ring.history, SL_RING_HISTORY_BYTES / 2);
+	ck_assert_uint_eq(ring.bytes, ring.history + 10 * SL_LINK_COST(sizeof(piece)));
+	n = sl_ring_read(&ring, 0, UINT64_MAX, batches, 100, &more);
+	ck_assert_uint_eq(batches[n - 1].first, 101);
+	sl_ring_deinit(&ring);
+}
+END_TEST
+
 SL_CHECK_MAIN("ring", events_are_numbered_from_one_without_gaps,
 	a_reader_in_the_middle_of_a_batch_gets_all_of_it, a_reply_is_bounded_but_never_empty,
-	acknowledged_batches_leave_and_are_paid_back)
+	what_is_acknowledged_is_paid_back_once,
+	some_of_what_was_acknowledged_stays_for_who_comes_late)
