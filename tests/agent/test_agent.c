@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The agent as its controllers see it: the real program, its real workers, and
+ * nothing between them and the test but the wire.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "proto/limits.h"
+#include "tests/support/agent_client.h"
+#include "tests/support/check_main.h"
+
+static struct test_agent agent;
+static struct test_client client;
+static struct test_outcome outcome;
+
+static void set_up_with(const char *const flags[])
+{
+	test_agent_start(&agent, flags);
+	test_client_open(&client, agent.address, true);
+}
+
+static void set_up(void)
+{
+	set_up_with(NULL);
+}
+
+static void tear_down(void)
+{
+	int status;
+
+	test_client_close(&client);
+	status = test_agent_stop(&agent, SIGTERM);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+}
+
+static struct sl_stat get_stat(void)
+{
+	struct sl_request request = test_request(SL_OP_STAT, 0);
+	sl_cleanup(test_answer_freep) struct test_answer *answer =
+		test_client_call(&client, &request);
+
+	ck_assert(answer->reply.ok);
+	return answer->reply.stat; /* its strings are gone; nobody here reads them */
+}
+
+static uint32_t submit(uint64_t job, const char *lua)
+{
+	struct sl_buffer task = SL_BUFFER_INIT;
+	struct sl_request request = test_submit(job, lua, 0, &task);
+	uint32_t id = test_client_send(&client, &request);
+
+	sl_buffer_deinit(&task);
+	return id;
+}
+
+START_TEST(a_task_that_does_nothing_succeeds_in_one_round_trip)
+{
+	sl_cleanup(test_answer_freep) struct test_answer *answer = NULL;
+
+	set_up();
+	answer = test_client_take(&client, submit(1, "function() end"), SL_OP_SUBMIT);
+	ck_assert(answer->reply.ok);
+	ck_assert_int_eq(answer->reply.state, SL_STATE_DONE);
+	ck_assert_uint_eq(answer->reply.last, 4); /* accepted, running, result, done */
+	test_client_follow(&client, 1, sl_steal(answer), &outcome);
+	ck_assert(outcome.has_result && outcome.ok);
+	tear_down();
+}
+END_TEST
+
+START_TEST(logs_and_output_stream_in_order)
+{
+	set_up();
+	test_client_run(&client, 1,
+		"function() for i = 1, 3 do log.info('line ' .. i) end "
+		"io.stdout:write('out\\n') os.execute('echo from sh') return true, 'fine' end",
+		0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	ck_assert_str_eq(outcome.logs, "line 1\nline 2\nline 3\n");
+	ck_assert_msg(strstr(outcome.out, "out\n") && strstr(outcome.out, "from sh\n"), "%s",
+		outcome.out);
+	ck_assert_str_eq(outcome.message, "fine");
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_line_is_seen_while_the_task_still_runs)
+{
+	struct sl_request next = test_request(SL_OP_NEXT, 1);
+	struct test_answer *answer;
+
+	set_up();
+	answer = test_client_take(&client,
+		submit(1, "function() log.info('now') goroutine.sleep(60000) end"),
+		SL_OP_SUBMIT);
+	while (answer->reply.last < 3) {
+		next.after = answer->reply.last;
+		next.wait_ms = 1000;
+		test_answer_free(answer);
+		answer = test_client_call(&client, &next);
+	}
+	ck_assert_int_eq(answer->reply.state, SL_STATE_RUNNING);
+	test_answer_free(answer);
+	test_client_close(&client);
+	ck_assert(WIFSIGNALED(test_agent_stop(&agent, SIGKILL)));
+}
+END_TEST
+
+START_TEST(failure_says_why)
+{
+	set_up();
+	test_client_run(&client, 1, "function() return false, 'no luck' end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_FAILED);
+	ck_assert_str_eq(outcome.message, "no luck");
+	test_client_run(&client, 2, "function() error('boom') end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_FAILED);
+	ck_assert_ptr_nonnull(strstr(outcome.error, "boom"));
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_worker_that_is_killed_is_a_crash_with_its_signal)
+{
+	set_up();
+	test_client_run(&client, 1,
+		"function() log.info('before') goroutine.sleep(50) "
+		"os.execute('kill -9 $PPID') goroutine.sleep(60000) end",
+		0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_CRASHED);
+	ck_assert_msg(strncmp(outcome.why, "signal 9 (Killed)", 17) == 0, "%s", outcome.why);
+	ck_assert_str_eq(outcome.logs, "before\n");
+	ck_assert(!outcome.has_result);
+	test_client_run(&client, 2, "function() end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	tear_down();
+}
+END_TEST
+
+START_TEST(an_exit_in_the_task_ends_the_task_alone)
+{
+	set_up();
+	test_client_run(&client, 1, "function() log.info('a') os.exit(0) end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	ck_assert_str_eq(outcome.logs, "a\n");
+	test_client_run(&client, 2, "function() os.exit(3) end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_FAILED);
+	ck_assert_msg(strstr(outcome.why, "exit") || strstr(outcome.message, "exit"), "%s %s",
+		outcome.why, outcome.message);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_deadline_ends_a_task_that_computes)
+{
+	int64_t start_ms = sl_clock_monotonic_ms();
+
+	set_up();
+	test_client_run(&client, 1,
+		"function() log.info('in') while true do pcall(function() end) end end", 300,
+		&outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_TIMEOUT);
+	ck_assert_str_eq(outcome.why, "deadline of 300ms");
+	ck_assert_str_eq(outcome.logs, "in\n");
+	ck_assert_int_lt(sl_clock_monotonic_ms() - start_ms, 5000);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_deadline_ends_what_the_task_started)
+{
+	struct stat stat_;
+	char lua[512], path[128];
+
+	set_up();
+	snprintf(path, sizeof(path), "%s/alive", agent.dir);
+	snprintf(lua, sizeof(lua),
+		"function() os.execute('setsid sh -c \"sleep 1; touch %s\" &') "
+		"goroutine.sleep(60000) end",
+		path);
+	test_client_run(&client, 1, lua, 200, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_TIMEOUT);
+	test_client_idle(&client, 1500);
+	ck_assert_int_lt(stat(path, &stat_), 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_cancelled_task_ends_saying_who_and_why)
+{
+	struct sl_request cancel = test_request(SL_OP_CANCEL, 1);
+	struct test_answer *first;
+
+	set_up();
+	first = test_client_take(
+		&client, submit(1, "function() goroutine.sleep(60000) end"), SL_OP_SUBMIT);
+	cancel.reason = sl_bytes_of("enough");
+	test_answer_free(test_client_call(&client, &cancel));
+	test_answer_free(test_client_call(&client, &cancel));
+	test_client_follow(&client, 1, first, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_CANCELLED);
+	ck_assert_str_eq(outcome.why, "enough");
+	ck_assert_ptr_nonnull(strstr(outcome.by, "test"));
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_queued_task_is_cancelled_without_having_run)
+{
+	static const char *const flags[] = {"--max-tasks", "1", NULL};
+	struct sl_request cancel = test_request(SL_OP_CANCEL, 2);
+	struct test_answer *answer;
+
+	set_up_with(flags);
+	test_answer_free(test_client_take(
+		&client, submit(1, "function() goroutine.sleep(60000) end"), SL_OP_SUBMIT));
+	test_answer_free(test_client_take(&client, submit(2, "function() end"), SL_OP_SUBMIT));
+	answer = test_client_call(&client, &cancel);
+	ck_assert_int_eq(answer->reply.state, SL_STATE_CANCELLED);
+	test_answer_free(answer);
+	test_client_follow(&client, 2, NULL, &outcome);
+	ck_assert_uint_eq(outcome.n_events, 2);
+	cancel = test_request(SL_OP_CANCEL, 1);
+	test_answer_free(test_client_call(&client, &cancel));
+	tear_down();
+}
+END_TEST
+
+START_TEST(beyond_queue_the_agent_is_busy_and_says_when_to_come_back)
+{
+	static const char *const flags[] = {"--max-tasks", "1", "--max-queued", "1", NULL};
+	struct test_answer *answer;
+
+	set_up_with(flags);
+	for (uint64_t job = 1; job <= 2; job++)
+		test_answer_free(test_client_take(&client,
+			submit(job, "function() goroutine.sleep(300) end"), SL_OP_SUBMIT));
+	answer = test_client_take(&client, submit(3, "function() end"), SL_OP_SUBMIT);
+	ck_assert(!answer->reply.ok);
+	ck_assert_int_eq(answer->reply.code, SL_EBUSY);
+	ck_assert_uint_gt(answer->reply.retry_ms, 0);
+	test_answer_free(answer);
+	test_client_follow(&client, 2, NULL, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	test_client_run(&client, 3, "function() end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_known_job_is_answered_and_not_run_again)
+{
+	char lua[256], path[128], text[8] = "";
+	FILE *file;
+
+	set_up();
+	snprintf(path, sizeof(path), "%s/runs", agent.dir);
+	snprintf(lua, sizeof(lua), "function() os.execute('echo x >> %s') end", path);
+	test_client_run(&client, 1, lua, 0, &outcome);
+	test_client_close(&client);
+	test_client_open(&client, agent.address, true);
+	test_client_run(&client, 1, lua, 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_uint_eq(fread(text, 1, sizeof(text), file), 2);
+	fclose(file);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_job_outlives_the_connection_that_brought_it)
+{
+	set_up();
+	test_answer_free(test_client_take(&client,
+		submit(1, "function() goroutine.sleep(200) return true, 'still here' end"),
+		SL_OP_SUBMIT));
+	test_client_close(&client);
+	test_client_open(&client, agent.address, true);
+	test_client_follow(&client, 1, NULL, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	ck_assert_str_eq(outcome.message, "still here");
+	tear_down();
+}
+END_TEST
+
+START_TEST(two_hundred_tasks_at_once_all_come_back)
+{
+	static uint32_t ids[200];
+	size_t fds;
+
+	set_up();
+	fds = test_process_fds(agent.pid);
+	for (uint64_t i = 0; i < 200; i++)
+		ids[i] = submit(i, "function() goroutine.sleep(100) return true, 'ok' end");
+	for (uint64_t i = 0; i < 200; i++) {
+		test_client_follow(
+			&client, i, test_client_take(&client, ids[i], SL_OP_SUBMIT), &outcome);
+		ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+		ck_assert_str_eq(outcome.message, "ok");
+	}
+	while (get_stat().running > 0)
+		test_client_idle(&client, 10);
+	ck_assert_uint_eq(get_stat().jobs_by_state[SL_STATE_DONE], 200);
+	/* Those of the stock may be on their way. */
+	ck_assert_uint_le(test_process_fds(agent.pid), fds + 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(nothing_but_hello_is_answered_before_hello)
+{
+	static const enum sl_op ops[] = {SL_OP_STAT, SL_OP_JOBS, SL_OP_NEXT, SL_OP_CANCEL};
+
+	test_agent_start(&agent, NULL);
+	test_client_open(&client, agent.address, false);
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		struct sl_request request = test_request(ops[i], 1);
+		sl_cleanup(test_answer_freep) struct test_answer *answer =
+			test_client_call(&client, &request);
+
+		ck_assert(!answer->reply.ok);
+		ck_assert_int_eq(answer->reply.code, SL_EHELLO);
+	}
+	tear_down();
+}
+END_TEST
+
+START_TEST(garbage_is_refused_and_the_next_request_is_fine)
+{
+	static const char bomb[] = "\xdd\xff\xff\xff\xff\xdd\xff\xff\xff\xff";
+	const struct sl_bytes wrong[] = {{"", 0}, {"garbage", 7}, {bomb, sizeof(bomb) - 1}};
+	size_t rss;
+
+	set_up();
+	rss = test_process_rss(agent.pid);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		sl_cleanup(test_answer_freep) struct test_answer *answer = test_client_take(
+			&client, test_client_send_bytes(&client, wrong[i]), SL_OP_STAT);
+
+		if (!answer) { /* a closed connection is a refusal too */
+			test_client_close(&client);
+			test_client_open(&client, agent.address, true);
+			continue;
+		}
+		ck_assert(!answer->reply.ok);
+		ck_assert_int_eq(answer->reply.code, SL_EPROTOCOL);
+	}
+	get_stat();
+	ck_assert_uint_lt(test_process_rss(agent.pid), rss + (1u << 20));
+	tear_down();
+}
+END_TEST
+
+START_TEST(what_can_not_be_a_task_is_refused_by_name)
+{
+	struct sl_request request = test_request(SL_OP_SUBMIT, 1);
+	struct test_answer *answer;
+
+	set_up();
+	request.task = sl_bytes_of("\x80"); /* an empty map */
+	answer = test_client_call(&client, &request);
+	ck_assert(!answer->reply.ok);
+	ck_assert_int_eq(answer->reply.code, SL_EBAD_TASK);
+	test_answer_free(answer);
+	request = test_request(SL_OP_NEXT, 1);
+	answer = test_client_call(&client, &request);
+	ck_assert_int_eq(answer->reply.code, SL_ENOT_FOUND);
+	test_answer_free(answer);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_cursor_beyond_the_last_event_is_an_error)
+{
+	struct sl_request next = test_request(SL_OP_NEXT, 1);
+	struct test_answer *answer;
+
+	set_up();
+	test_client_run(&client, 1, "function() end", 0, &outcome);
+	next.after = 99;
+	answer = test_client_call(&client, &next);
+	ck_assert_int_eq(answer->reply.code, SL_EINVALID);
+	test_answer_free(answer);
+	tear_down();
+}
+END_TEST
+
+START_TEST(jobs_are_listed_filtered_and_forgotten)
+{
+	struct sl_request request = test_request(SL_OP_JOBS, 0);
+	struct test_answer *answer;
+
+	set_up();
+	test_client_run(&client, 1, "function() end", 0, &outcome);
+	test_client_run(&client, 2, "function() return false end", 0, &outcome);
+	answer = test_client_call(&client, &request);
+	ck_assert_uint_eq(answer->reply.total, 2);
+	ck_assert_uint_eq(answer->reply.n_rows, 2);
+	ck_assert_int_eq(answer->reply.rows[0].state, SL_STATE_FAILED);
+	test_answer_free(answer);
+	request.filter = sl_bytes_of("done");
+	answer = test_client_call(&client, &request);
+	ck_assert_uint_eq(answer->reply.total, 1);
+	ck_assert(sl_bytes_equal(answer->reply.rows[0].name, sl_bytes_of("test")));
+	ck_assert_int_gt(answer->reply.rows[0].ended_us, 0);
+	test_answer_free(answer);
+	request = test_request(SL_OP_FORGET, 1);
+	while (get_stat().running > 0)
+		test_client_idle(&client, 10);
+	answer = test_client_call(&client, &request);
+	ck_assert(answer->reply.ok);
+	test_answer_free(answer);
+	answer = test_client_call(&client, &request);
+	ck_assert_int_eq(answer->reply.code, SL_ENOT_FOUND);
+	test_answer_free(answer);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_slow_reader_makes_the_job_wait_and_not_the_agent_grow)
+{
+	size_t rss, most = 0;
+
+	set_up();
+	rss = test_process_rss(agent.pid);
+	test_answer_free(test_client_take(&client,
+		submit(1, "function() local s = string.rep('x', 1000) "
+			  "for i = 1, 100000 do log.info(s) end end"),
+		SL_OP_SUBMIT));
+	for (int i = 0; i < 15; i++) {
+		size_t now;
+
+		test_client_idle(&client, 100);
+		now = test_process_rss(agent.pid);
+		most = now > most ? now : most;
+	}
+	ck_assert_int_eq((int)get_stat().running, 1);
+	ck_assert_msg(most < rss + (13u << 20), "%zu KiB, then %zu", rss >> 10, most >> 10);
+	test_client_follow(&client, 1, NULL, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	ck_assert(outcome.has_result && outcome.ok);
+	/* The cap is on the way: what was left out is counted, and one line says so. */
+	ck_assert_uint_gt(outcome.dropped_lines, 0);
+	ck_assert_uint_eq(outcome.n_logs - 1 + outcome.dropped_lines, 100000);
+	ck_assert_uint_le(outcome.log_bytes, SL_MAX_JOB_LOG_BYTES);
+	ck_assert_uint_lt(test_process_rss(agent.pid), rss + (13u << 20));
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_stopping_agent_lets_tasks_finish_and_takes_no_more)
+{
+	static const char *const flags[] = {"--max-tasks", "1", NULL};
+	struct test_answer *answer;
+	uint32_t id;
+	int status;
+
+	set_up_with(flags);
+	test_answer_free(test_client_take(&client,
+		submit(1, "function() goroutine.sleep(500) return true, 'to the end' end"),
+		SL_OP_SUBMIT));
+	test_answer_free(test_client_take(&client, submit(2, "function() end"), SL_OP_SUBMIT));
+	kill(agent.pid, SIGTERM);
+	while (!get_stat().draining)
+		test_client_idle(&client, 10);
+	id = submit(3, "function() end");
+	answer = test_client_take(&client, id, SL_OP_SUBMIT);
+	ck_assert_int_eq(answer->reply.code, SL_EDRAINING);
+	test_answer_free(answer);
+	test_client_follow(&client, 2, NULL, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_REFUSED);
+	test_client_follow(&client, 1, NULL, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	ck_assert_str_eq(outcome.message, "to the end");
+	test_client_close(&client);
+	status = test_agent_stop(&agent, 0);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+END_TEST
+
+START_TEST(drain_is_bounded_and_a_second_signal_is_immediate)
+{
+	static const char *const flags[] = {"--drain", "300ms", NULL};
+	int64_t start_ms;
+	int status;
+
+	set_up_with(flags);
+	test_answer_free(test_client_take(
+		&client, submit(1, "function() goroutine.sleep(60000) end"), SL_OP_SUBMIT));
+	start_ms = sl_clock_monotonic_ms();
+	kill(agent.pid, SIGTERM);
+	test_client_follow(&client, 1, NULL, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_CANCELLED);
+	test_client_close(&client);
+	status = test_agent_stop(&agent, 0);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	ck_assert_int_lt(sl_clock_monotonic_ms() - start_ms, 5000);
+
+	set_up();
+	test_answer_free(test_client_take(
+		&client, submit(1, "function() goroutine.sleep(60000) end"), SL_OP_SUBMIT));
+	start_ms = sl_clock_monotonic_ms();
+	kill(agent.pid, SIGTERM);
+	while (!get_stat().draining)
+		test_client_idle(&client, 10);
+	status = test_agent_stop(&agent, SIGTERM);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	ck_assert_int_lt(sl_clock_monotonic_ms() - start_ms, 5000);
+	test_client_close(&client);
+}
+END_TEST
+
+START_TEST(the_socket_and_the_state_are_private_things)
+{
+	char path[128];
+	struct stat stat_;
+
+	set_up();
+	snprintf(path, sizeof(path), "%s/state", agent.dir);
+	ck_assert_int_eq(stat(path, &stat_), 0);
+	ck_assert_int_eq(stat_.st_mode & 0777, 0700);
+	snprintf(path, sizeof(path), "%s/state/local.key", agent.dir);
+	ck_assert_int_eq(stat(path, &stat_), 0);
+	ck_assert_int_eq(stat_.st_mode & 077, 0);
+	test_client_close(&client);
+	kill(agent.pid, SIGTERM);
+	snprintf(path, sizeof(path), "%s/agent.sock", agent.dir);
+	ck_assert_int_eq(waitid(P_PID, (id_t)agent.pid, NULL, WEXITED | WNOWAIT), 0);
+	ck_assert_int_lt(stat(path, &stat_), 0);
+	test_agent_stop(&agent, 0);
+}
+END_TEST
+
+SL_CHECK_MAIN("agent", a_task_that_does_nothing_succeeds_in_one_round_trip,
+	logs_and_output_stream_in_order, a_line_is_seen_while_the_task_still_runs,
+	failure_says_why, a_worker_that_is_killed_is_a_crash_with_its_signal,
+	an_exit_in_the_task_ends_the_task_alone, a_deadline_ends_a_task_that_computes,
+	a_deadline_ends_what_the_task_started, a_cancelled_task_ends_saying_who_and_why,
+	a_queued_task_is_cancelled_without_having_run,
+	beyond_queue_the_agent_is_busy_and_says_when_to_come_back,
+	a_known_job_is_answered_and_not_run_again,
+	a_job_outlives_the_connection_that_brought_it, two_hundred_tasks_at_once_all_come_back,
+	nothing_but_hello_is_answered_before_hello,
+	garbage_is_refused_and_the_next_request_is_fine,
+	what_can_not_be_a_task_is_refused_by_name, a_cursor_beyond_the_last_event_is_an_error,
+	jobs_are_listed_filtered_and_forgotten,
+	a_slow_reader_makes_the_job_wait_and_not_the_agent_grow,
+	a_stopping_agent_lets_tasks_finish_and_takes_no_more,
+	drain_is_bounded_and_a_second_signal_is_immediate,
+	the_socket_and_the_state_are_private_things)
