@@ -4,17 +4,37 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "common/task.h"
+#include "lua/runtime_inside.h"
+#include "lua/sent_modules.h"
+
 /* Ours: each is a global and what require() returns. */
 static const luaL_Reg modules[] = {
 	{"goroutine", sl_open_goroutine},
 	{"log", sl_open_log},
 };
 
+/* The first states are made before there is a task. */
+static const struct sl_value *modules_of_task(lua_State *L)
+{
+	const struct sl_runtime *runtime = sl_runtime_of(L);
+
+	return runtime && runtime->task ? &runtime->task->modules : NULL;
+}
+
+static const struct sl_sent_modules sent = {modules_of_task};
+
+static void furnish_require(lua_State *L)
+{
+	sl_sent_modules_open(L, &sent);
+}
+
 static void (*const furnish[])(lua_State *L) = {
 	sl_furnish_base,
 	sl_furnish_coroutine,
 	sl_furnish_io,
 	sl_furnish_os,
+	furnish_require,
 };
 
 void sl_modules_open(lua_State *L)

@@ -14,11 +14,13 @@ static struct sl_bytes text_of(const struct sl_table *module, const char *key)
 /* A searcher of package.searchers: f(name) → loader, file; or why not */
 static int l_search(lua_State *L)
 {
-	const struct sl_value *modules = lua_touserdata(L, lua_upvalueindex(1));
+	const struct sl_sent_modules *sent = lua_touserdata(L, lua_upvalueindex(1));
+	const struct sl_value *modules = sent->of(L), *module = NULL;
 	const char *name = luaL_checkstring(L, 1);
-	const struct sl_value *module = sl_table_get(modules->table, name);
 	struct sl_bytes text, file;
 
+	if (modules && modules->kind == SL_VALUE_TABLE)
+		module = sl_table_get(modules->table, name);
 	if (!module || module->kind != SL_VALUE_TABLE) {
 		lua_pushfstring(L, "no module '%s' was sent with the task", name);
 		return 1;
@@ -34,12 +36,10 @@ static int l_search(lua_State *L)
 	return 2;
 }
 
-void sl_sent_modules_open(lua_State *L, const struct sl_value *modules)
+void sl_sent_modules_open(lua_State *L, const struct sl_sent_modules *sent)
 {
 	lua_Integer n;
 
-	if (modules->kind != SL_VALUE_TABLE)
-		return;
 	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
 	lua_getfield(L, -1, LUA_LOADLIBNAME);
 	lua_getfield(L, -1, "searchers");
@@ -49,7 +49,7 @@ void sl_sent_modules_open(lua_State *L, const struct sl_value *modules)
 		lua_rawgeti(L, -1, i);
 		lua_rawseti(L, -2, i + 1);
 	}
-	lua_pushlightuserdata(L, (void *)modules);
+	lua_pushlightuserdata(L, (void *)sent);
 	lua_pushcclosure(L, l_search, 1);
 	lua_rawseti(L, -2, 2);
 	lua_pop(L, 3);

@@ -13,6 +13,12 @@
 
 #include "common/parcel.h"
 
-/* Makes require() look in @modules, a table as struct sl_task has it or nil, before it looks
- * for files. The table must outlive the state. [-0, +0, m] */
-void sl_sent_modules_open(lua_State *L, const struct sl_value *modules);
+struct sl_sent_modules {
+	/* The table, as struct sl_task has it, of the task that @L runs; NULL or nil for none.
+	 * It must stay until the state is closed. */
+	const struct sl_value *(*of)(lua_State *L);
+};
+
+/* Makes require() ask @sent before it looks for files; @sent is borrowed for ever.
+ * [-0, +0, m] */
+void sl_sent_modules_open(lua_State *L, const struct sl_sent_modules *sent);

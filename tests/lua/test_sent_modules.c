@@ -17,6 +17,20 @@ static struct sl_table two_table = {.pairs = two, .n_pairs = 2};
 static struct sl_table table = {.pairs = modules_pairs, .n_pairs = 2};
 static struct sl_value modules = {.kind = SL_VALUE_TABLE, .table = &table};
 
+static const struct sl_value *modules_of(lua_State *L)
+{
+	(void)L;
+	return &modules;
+}
+
+static const struct sl_value *no_modules_of(lua_State *L)
+{
+	(void)L;
+	return NULL;
+}
+
+static const struct sl_sent_modules sent = {modules_of}, none_sent = {no_modules_of};
+
 static lua_State *open_state(void)
 {
 	lua_State *L = luaL_newstate();
@@ -26,7 +40,7 @@ static lua_State *open_state(void)
 		string("text"), string("local name, file = ...\nlocal M = {}\n"
 				       "function M.fail() error('no') end\n"
 				       "return { name = name, file = file, two = "
-	                               "require('a.two'), fail = M.fail }")};
+				       "require('a.two'), fail = M.fail }")};
 	two[0] = (struct sl_pair){string("file"), string("./a/two.lua")};
 	two[1] = (struct sl_pair){string("text"), string("\x1bLua")};
 	modules_pairs[0] =
@@ -34,7 +48,7 @@ static lua_State *open_state(void)
 	modules_pairs[1] = (struct sl_pair){
 		string("a.two"), {.kind = SL_VALUE_TABLE, .table = &two_table}};
 	luaL_openlibs(L);
-	sl_sent_modules_open(L, &modules);
+	sl_sent_modules_open(L, &sent);
 	return L;
 }
 
@@ -83,18 +97,17 @@ START_TEST(bytecode_is_no_module)
 }
 END_TEST
 
-START_TEST(without_modules_nothing_changes)
+START_TEST(a_task_without_modules_finds_what_is_installed)
 {
 	lua_State *L = luaL_newstate();
-	struct sl_value nil = {0};
 
 	luaL_openlibs(L);
-	sl_sent_modules_open(L, &nil);
-	check_lua(L, "assert(#package.searchers == 4)");
+	sl_sent_modules_open(L, &none_sent);
+	check_lua(L, "assert(not pcall(require, 'one') and require('string') == string)");
 	lua_close(L);
 }
 END_TEST
 
 SL_CHECK_MAIN("sent_modules", a_module_that_was_sent_is_found_and_loaded_once,
 	what_was_not_sent_is_looked_for_elsewhere, bytecode_is_no_module,
-	without_modules_nothing_changes)
+	a_task_without_modules_finds_what_is_installed)

@@ -1,0 +1,2 @@
+-- Requires another one in turn.
+return { answer = require("deep.two") }
