@@ -166,8 +166,9 @@ static int take_batch(struct sl_dispatch *d, const struct sl_batch *batch, struc
 		return sl_fail(err, SL_ENOMEM, "out of memory");
 	if (batch->first > d->after + 1)
 		sl_log(SL_LOG_WARNING,
-			"events are gone from the agent: %" PRIu64 " to %" PRIu64, d->after + 1,
-			batch->first - 1);
+			"%s has events %" PRIu64 " to %" PRIu64
+			" no more: somebody has taken them already",
+			sl_remote_name(d->config.remote), d->after + 1, batch->first - 1);
 	for (uint64_t i = 0; i < batch->count && !d->settling; i++) {
 		struct sl_event event;
 		int rc = sl_event_decode(batch->bytes, &at, parcel, &event, err);

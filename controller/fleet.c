@@ -99,7 +99,7 @@ int sl_fleet_start_local(struct sl_fleet *fleet, struct sl_error *err)
 	static const struct sl_local_agent_ops ops = {
 		.ready = on_local_ready, .died = on_local_died};
 	/* It says what is wrong; what is usual about it is nobody's business. */
-	const char *level = fleet->options->log_level == SL_LOG_DEBUG ? "debug" : "warning";
+	const char *level = fleet->options->log_level == SL_LOG_DEBUG ? "debug" : "error";
 
 	if (fleet->local)
 		return 0;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,8 +14,8 @@
 #include <unistd.h>
 
 #include "common/error.h"
-#include "common/log.h"
 #include "controller/loop.h"
+#include "controller/private_dir.h"
 
 #define MAX_PATH 4096
 #define STOP_MS 5000
@@ -25,7 +24,7 @@ struct sl_local_agent {
 	struct sl_loop *loop;
 	const struct sl_local_agent_ops *ops;
 	void *ctx;
-	char dir[200];
+	struct sl_private_dir dir;
 	char address[256];
 	size_t address_size; /* what came of it so far */
 	pid_t pid;
@@ -95,47 +94,6 @@ int sl_local_agent_program(char *out, size_t size, struct sl_error *err)
 		SL_SBINDIR);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	/* What can't be removed stays; there is nobody to act on it. */
-	if (remove(path) != 0)
-		sl_log(SL_LOG_DEBUG, "can't remove path=%s", path);
-	return 0;
-}
-
-static void remove_dir(const char *dir)
-{
-	if (dir[0])
-		nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static int make_dir(struct sl_local_agent *agent, struct sl_error *err)
-{
-	const char *place = getenv("XDG_RUNTIME_DIR");
-	int n;
-
-	if (!place || place[0] != '/' || access(place, W_OK) != 0)
-		place = getenv("TMPDIR");
-	if (!place || place[0] != '/')
-		place = "/tmp";
-	n = snprintf(agent->dir, sizeof(agent->dir), "%s/sloth-XXXXXX", place);
-	/* A socket's path may have 107 bytes. */
-	if (n > 90)
-		snprintf(agent->dir, sizeof(agent->dir), "/tmp/sloth-XXXXXX");
-	if (!mkdtemp(agent->dir)) {
-		int errnum = errno;
-		char dir[200];
-
-		memcpy(dir, agent->dir, sizeof(dir));
-		agent->dir[0] = '\0';
-		return sl_fail_errno(err, errnum, "can't make directory %s", dir);
-	}
-	return 0;
-}
-
 /* The child, between fork and exec. */
 static void become_agent(const char *const argv[], pid_t parent, int ready)
 {
@@ -171,8 +129,8 @@ static int start(struct sl_local_agent *agent, const char *program, const char *
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return sl_fail_errno(err, errno, "can't make a pipe");
-	snprintf(listen, sizeof(listen), "ipc://%s/agent.sock", agent->dir);
-	snprintf(state, sizeof(state), "%s/state", agent->dir);
+	snprintf(listen, sizeof(listen), "ipc://%s/agent.sock", agent->dir.path);
+	snprintf(state, sizeof(state), "%s/state", agent->dir.path);
 	snprintf(fd, sizeof(fd), "%d", ends[1]);
 	agent->pid = fork();
 	if (agent->pid == 0)
@@ -248,7 +206,7 @@ int sl_local_agent_new(struct sl_loop *loop, const char *log_level,
 	agent->ready = agent->pidfd = -1;
 	rc = sl_local_agent_program(program, sizeof(program), err);
 	if (!rc)
-		rc = make_dir(agent, err);
+		rc = sl_private_dir_init(&agent->dir, err);
 	if (!rc)
 		rc = start(agent, program, log_level, err);
 	if (rc) {
@@ -285,6 +243,6 @@ void sl_local_agent_free(struct sl_local_agent *agent)
 		close(agent->ready);
 	if (agent->pidfd >= 0)
 		close(agent->pidfd);
-	remove_dir(agent->dir);
+	sl_private_dir_deinit(&agent->dir);
 	free(agent);
 }

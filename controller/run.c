@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/duration.h"
@@ -183,18 +184,24 @@ static bool has_remote_jobs(const struct sl_run *run)
 	return false;
 }
 
+/* Behind the ^C that a terminal shows. */
+static void say(const char *text)
+{
+	fprintf(stderr, "%ssloth: %s\n", isatty(STDERR_FILENO) ? "\n" : "", text);
+}
+
 static void on_interrupt(struct sl_run *run)
 {
 	if (run->phase == PHASE_RUNNING && has_remote_jobs(run)) {
 		run->phase = PHASE_ASKED;
-		fprintf(stderr, "\nsloth: leaving the jobs to their agents; press Ctrl-C again "
-				"within 2 seconds to stop them instead\n");
+		say("leaving the jobs to their agents; press Ctrl-C again "
+		    "within 2 seconds to stop them instead");
 		sl_loop_set(run->env.loop, &run->leave, sl_clock_monotonic_ms() + DETACH_MS,
 			leave, run);
 	} else if (run->phase == PHASE_STOPPING) {
 		give_up_stopping(run);
 	} else {
-		fprintf(stderr, "\nsloth: stopping\n");
+		say("stopping");
 		stop(run, SL_VERDICT_CANCELLED, "somebody pressed Ctrl-C");
 	}
 }
