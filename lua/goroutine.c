@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "lua/outcome.h"
+#include "lua/preempt.h"
 #include "lua/runtime_inside.h"
 #include "lua/scheduler.h"
 #include "lua/scope.h"
@@ -26,6 +27,9 @@
 enum {
 	SPAWNS_PER_TURN = 32
 };
+
+/* How long a stopped goroutine may take to close its variables. */
+#define CLOSING_NS INT64_C(100000000)
 
 /* Why a goroutine's body yielded. */
 enum request {
@@ -129,6 +133,7 @@ void sl_goroutine_drop(struct sl_goroutine *goroutine)
 	free_start(&goroutine->start);
 	sl_home_deinit(&goroutine->home);
 	sl_account_release(&goroutine->runtime->account, goroutine->charged);
+	free(goroutine->passed);
 	free(goroutine);
 }
 
@@ -173,13 +178,23 @@ static void end_of_body(struct sl_goroutine *goroutine, int status, int n)
 	end(goroutine, &outcome);
 }
 
-/* It has been stopped: what it holds open is closed, then it is gone. */
-static void end_stopped(struct sl_goroutine *goroutine)
+static void close_variables(struct sl_worker *worker, lua_State *co)
+{
+	worker->current = co;
+	lua_resetthread(co);
+	worker->current = NULL;
+}
+
+/* It has been stopped: what it holds open is closed, from the inside out, then it is gone. */
+static void end_stopped(struct sl_goroutine *goroutine, struct sl_worker *worker)
 {
 	struct sl_outcome outcome = {.stopped = true};
 
+	goroutine->closing_until_ns = sl_clock_monotonic_ns() + CLOSING_NS;
+	for (size_t i = 0; i < goroutine->n_passed; i++)
+		close_variables(worker, goroutine->passed[i]);
 	if (goroutine->co)
-		lua_resetthread(goroutine->co);
+		close_variables(worker, goroutine->co);
 	sl_outcome_fail(&outcome, "stopped");
 	end(goroutine, &outcome);
 }
@@ -356,13 +371,47 @@ int sl_goroutine_stop_self(lua_State *L)
 
 void sl_goroutine_stop(struct sl_goroutine *goroutine)
 {
+	struct sl_worker *worker;
+
 	atomic_store(&goroutine->stopping, true);
-	sl_goroutine_wake(goroutine, SL_WAKE_STOP);
+	if (sl_goroutine_wake(goroutine, SL_WAKE_STOP))
+		return;
+	worker = atomic_load(&goroutine->worker);
+	if (worker)
+		sl_preempt(worker);
+}
+
+void sl_goroutine_yield_in_hook(lua_State *L)
+{
+	sl_goroutine_of(L)->request = REQUEST_YIELD;
+	lua_yield(L, 0);
+}
+
+void sl_goroutine_stop_in_hook(lua_State *L)
+{
+	sl_goroutine_of(L)->request = REQUEST_STOP;
+	lua_yield(L, 0);
 }
 
 bool sl_goroutine_requests(lua_State *L)
 {
 	return sl_goroutine_of(L)->request != REQUEST_NONE;
+}
+
+void sl_goroutine_pass(lua_State *L, lua_State *co)
+{
+	struct sl_goroutine *goroutine = sl_goroutine_of(L);
+
+	if (goroutine->n_passed == goroutine->room_passed) {
+		size_t room = goroutine->room_passed ? goroutine->room_passed * 2 : 8;
+		lua_State **passed = realloc(goroutine->passed, room * sizeof(*passed));
+
+		if (!passed)
+			return; /* its variables aren't closed if it is stopped here */
+		goroutine->passed = passed;
+		goroutine->room_passed = room;
+	}
+	goroutine->passed[goroutine->n_passed++] = co;
 }
 
 void sl_goroutine_forget_request(lua_State *L)
@@ -389,6 +438,7 @@ static int resume(struct sl_goroutine *goroutine, struct sl_worker *worker, int 
 	int status;
 
 	goroutine->n_args = 0;
+	goroutine->n_passed = 0;
 	goroutine->request = REQUEST_NONE;
 	worker->current = goroutine->co;
 	status = lua_resume(goroutine->co, NULL, n_args, n);
@@ -424,7 +474,7 @@ static bool turn(struct sl_goroutine *goroutine, struct sl_worker *worker)
 
 	atomic_store(&goroutine->worker, worker);
 	if (atomic_load(&goroutine->stopping)) {
-		end_stopped(goroutine);
+		end_stopped(goroutine, worker);
 		return false;
 	}
 	status = resume(goroutine, worker, &n);
@@ -433,7 +483,7 @@ static bool turn(struct sl_goroutine *goroutine, struct sl_worker *worker)
 		return grant(goroutine);
 	}
 	if (atomic_load(&goroutine->stopping))
-		end_stopped(goroutine);
+		end_stopped(goroutine, worker);
 	else
 		end_of_body(goroutine, status, n);
 	return false;

@@ -125,10 +125,14 @@ struct sl_goroutine {
 	unsigned n_spawned; /* since it last let others run */
 
 	struct sl_wait wait;
-	struct sl_deadline deadline;      /* of wait */
-	_Atomic unsigned phase;           /* futex, enum phase in goroutine.c */
-	bool blocking;                    /* it waits on its thread */
-	_Atomic bool stopping;            /* it has to end: set once, by any thread */
+	struct sl_deadline deadline; /* of wait */
+	_Atomic unsigned phase;      /* futex, enum phase in goroutine.c */
+	bool blocking;               /* it waits on its thread */
+	_Atomic bool stopping;       /* it has to end: set once, by any thread */
+	int64_t closing_until_ns;    /* how long its variables may take to be closed */
+	/* Coroutines through which its last yield passed, the innermost first. */
+	lua_State **passed;
+	size_t n_passed, room_passed;
 	struct sl_worker *_Atomic worker; /* the one that runs it; NULL: none */
 };
 
@@ -159,6 +163,8 @@ int sl_goroutine_pace(lua_State *L, int n_results);
 /* For whoever resumes a coroutine inside of a goroutine: whether it yielded because the
  * goroutine has to wait or to stop, which is to be passed on to the outside. */
 bool sl_goroutine_requests(lua_State *L);
+/* It is passed on through @co. */
+void sl_goroutine_pass(lua_State *L, lua_State *co);
 void sl_goroutine_forget_request(lua_State *L);
 
 /* Does what was requested on this thread, where it can't be passed on. Raises when the
@@ -184,6 +190,10 @@ bool sl_goroutine_wake(struct sl_goroutine *goroutine, enum sl_wake why);
 
 /* Makes it end, wherever it is; returns at once. Under the scopes' lock. */
 void sl_goroutine_stop(struct sl_goroutine *goroutine);
+
+/* For a hook of @L, where Lua can yield: the same as the functions around here. */
+void sl_goroutine_yield_in_hook(lua_State *L);
+void sl_goroutine_stop_in_hook(lua_State *L);
 
 /* Ends the goroutine that calls it, as if stopped. To be returned by a function in C. */
 int sl_goroutine_stop_self(lua_State *L);

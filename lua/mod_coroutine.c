@@ -85,6 +85,7 @@ static int drive(lua_State *L, lua_State *co, int n_args, bool wrap)
 			break;
 		lua_pop(co, n);
 		n_args = 0;
+		sl_goroutine_pass(L, co);
 		if (lua_isyieldable(L))
 			return lua_yieldk(L, 0, (lua_KContext)((uintptr_t)co | wrap), drive_on);
 		sl_goroutine_serve(L);
@@ -154,6 +155,33 @@ static int l_wrap(lua_State *L)
 	return 1;
 }
 
+static bool has_frames(lua_State *co)
+{
+	lua_Debug info;
+
+	return lua_getstack(co, 0, &info) != 0;
+}
+
+/* coroutine.close(co) */
+static int l_close(lua_State *L)
+{
+	lua_State *co = get_coroutine(L);
+	int status;
+
+	if (co == L)
+		return luaL_error(L, "cannot close a running coroutine");
+	if (lua_status(co) == LUA_OK && has_frames(co))
+		return luaL_error(L, "cannot close a normal coroutine");
+	sl_worker_self()->current = co;
+	status = lua_resetthread(co);
+	sl_worker_self()->current = L;
+	lua_pushboolean(L, status == LUA_OK);
+	if (status == LUA_OK)
+		return 1;
+	lua_xmove(co, L, 1);
+	return 2;
+}
+
 /* A goroutine's body looks like the main program does elsewhere. */
 static bool is_body(lua_State *L)
 {
@@ -188,6 +216,7 @@ static int l_running(lua_State *L)
 void sl_furnish_coroutine(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
+		{"close", l_close},
 		{"isyieldable", l_isyieldable},
 		{"resume", l_resume},
 		{"running", l_running},

@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/error.h"
 #include "lua/mod_io.h"
+#include "lua/monitor.h"
 #include "lua/outcome.h"
 #include "lua/pool.h"
+#include "lua/preempt.h"
 #include "lua/reactor.h"
 #include "lua/region.h"
 #include "lua/runtime_inside.h"
@@ -24,6 +27,14 @@
 
 /* ---- life ---- */
 
+/* More is ready than there are threads for. */
+static void busy(void *ctx)
+{
+	struct sl_runtime *runtime = ctx;
+
+	sl_monitor_rouse(runtime->monitor);
+}
+
 static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *config,
 	struct sl_error *err)
 {
@@ -34,12 +45,14 @@ static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *conf
 	runtime->scope = sl_scope_new(NULL, &runtime->scopes_lock);
 	if (!runtime->scope)
 		return sl_fail(err, SL_ENOMEM, "not enough memory for a runtime");
-	code = sl_scheduler_new(config->threads, &runtime->scheduler, err);
+	code = sl_scheduler_new(config->threads, busy, runtime, &runtime->scheduler, err);
 	if (code == 0)
 		code = sl_reactor_new(&runtime->reactor, err);
 	if (code == 0)
 		code = sl_deadlines_new(
 			runtime->reactor, sl_goroutine_deadline, &runtime->deadlines, err);
+	if (code == 0)
+		code = sl_monitor_new(runtime, &runtime->monitor, err);
 	if (code == 0)
 		code = sl_home_model_init(&runtime->model, &runtime->account, limit, err);
 	return code;
@@ -71,6 +84,7 @@ void sl_runtime_free(struct sl_runtime *runtime)
 	if (!runtime)
 		return;
 	sl_outcome_deinit(&runtime->outcome);
+	sl_monitor_free(runtime->monitor);
 	sl_deadlines_free(runtime->deadlines);
 	sl_reactor_free(runtime->reactor);
 	sl_scheduler_free(runtime->scheduler);
@@ -161,8 +175,8 @@ void sl_runtime_drained(struct sl_runtime *runtime)
 
 void sl_runtime_stop_scope(struct sl_runtime *runtime, struct sl_scope *scope)
 {
-	(void)runtime;
 	sl_scope_stop(scope);
+	sl_monitor_rouse(runtime->monitor);
 }
 
 void sl_runtime_cancel(struct sl_runtime *runtime, const char *why)
@@ -243,6 +257,34 @@ static enum sl_state finish(struct sl_runtime *runtime, double cpu_ms_before)
 	return state;
 }
 
+void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine)
+{
+	struct sl_event event = {.kind = SL_EVENT_RESULT};
+	enum sl_state state = SL_STATE_FAILED;
+	char text[400];
+
+	pthread_mutex_lock(&runtime->lock);
+	snprintf(text, sizeof(text),
+		"%s%sgoroutine %llu sits in a function in C that has not come back 250 ms "
+		"after it was stopped; its worker is ended",
+		runtime->cancelled ? runtime->why : "", runtime->cancelled ? "; " : "",
+		(unsigned long long)goroutine);
+	if (runtime->cancelled)
+		state = SL_STATE_CANCELLED;
+	pthread_mutex_unlock(&runtime->lock);
+
+	event.result.message = sl_bytes_of(text);
+	event.result.duration_ms =
+		(double)(sl_clock_monotonic_ns() - runtime->started_ns) / 1e6;
+	event.result.peak_memory_bytes = atomic_load(&runtime->account.peak);
+	event.result.goroutines = atomic_load(&runtime->n_goroutines);
+	event.result.failed_goroutines = atomic_load(&runtime->n_failed);
+	sl_runtime_emit(runtime, &event);
+	if (runtime->host.abandon)
+		runtime->host.abandon(runtime->host.ctx, state);
+	_exit(EXIT_FAILURE);
+}
+
 enum sl_state sl_runtime_run(struct sl_runtime *runtime, const struct sl_task *task)
 {
 	struct sl_start start = {
@@ -256,6 +298,7 @@ enum sl_state sl_runtime_run(struct sl_runtime *runtime, const struct sl_task *t
 	double cpu_ms_before = cpu_ms();
 	struct sl_error err;
 
+	sl_preempt_setup();
 	runtime->task = task;
 	runtime->started_ns = sl_clock_monotonic_ns();
 	if (sl_goroutine_start(runtime, &start, &err) == 0)

@@ -22,6 +22,10 @@ struct sl_runtime_host {
 	/* Takes one event, always. Returns true when what waits to be sent is over its bound:
 	 * the caller then parks its goroutine until sl_runtime_drained(). */
 	bool (*emit)(void *ctx, const struct sl_event *event);
+	/* A thread sits in a function in C that can't be stopped, and run() won't return. The
+	 * result has been emitted: sends what is left and ends the process; does not return.
+	 * NULL: the process is ended at once. */
+	void (*abandon)(void *ctx, enum sl_state state);
 };
 
 struct sl_runtime_config {

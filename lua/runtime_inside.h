@@ -18,6 +18,7 @@
 #include "lua/home.h"
 #include "lua/runtime.h"
 
+struct sl_monitor;
 struct sl_pool;
 struct sl_scheduler;
 struct sl_scope;
@@ -29,6 +30,7 @@ struct sl_runtime {
 	struct sl_scheduler *scheduler; /* immutable after new */
 	struct sl_reactor *reactor;     /* immutable after new */
 	struct sl_deadlines *deadlines; /* immutable after new */
+	struct sl_monitor *monitor;     /* immutable after new */
 	const struct sl_task *task;     /* immutable while it runs */
 	int64_t started_ns;             /* immutable while it runs */
 
@@ -72,3 +74,7 @@ void sl_runtime_exit(struct sl_runtime *runtime, int status);
 
 /* Stops a scope and sees to it that it ends. */
 void sl_runtime_stop_scope(struct sl_runtime *runtime, struct sl_scope *scope);
+
+/* @goroutine has been stopped and does not stop: says so in the task's result and has the
+ * process ended. Does not return if the host does what it should. */
+void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine);

@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "lua/goroutine.h"
+#include "lua/preempt.h"
 #include "lua/region.h"
 
 enum {
@@ -32,12 +33,14 @@ struct queue {
 
 struct processor {
 	pthread_mutex_t lock;
-	struct queue queue; /* guarded by: lock */
-	unsigned n_picks;   /* owner: the thread that has it */
+	struct queue queue;       /* guarded by: lock */
+	_Atomic unsigned n_picks; /* atomic: it may be taken from a thread that looks at it */
 	struct processor *next_free;
 };
 
 struct sl_scheduler {
+	void (*busy)(void *ctx); /* immutable after new */
+	void *busy_ctx;
 	unsigned n_processors;
 	struct processor *processors; /* immutable after new */
 
@@ -144,9 +147,9 @@ static struct sl_goroutine *keep_first(
 	return chain;
 }
 
-static struct sl_goroutine *take_injected(struct sl_worker *worker)
+static struct sl_goroutine *take_injected(
+	struct sl_scheduler *scheduler, struct processor *processor)
 {
-	struct sl_scheduler *scheduler = worker->scheduler;
 	struct sl_goroutine *chain;
 	size_t n = queued(&scheduler->inject);
 
@@ -156,13 +159,12 @@ static struct sl_goroutine *take_injected(struct sl_worker *worker)
 	pthread_mutex_lock(&scheduler->inject_lock);
 	chain = pop_locked(&scheduler->inject, n < BATCH ? n : BATCH, &n);
 	pthread_mutex_unlock(&scheduler->inject_lock);
-	return keep_first(worker->processor, chain, n);
+	return keep_first(processor, chain, n);
 }
 
-static struct sl_goroutine *steal(struct sl_worker *worker)
+static struct sl_goroutine *steal(struct sl_scheduler *scheduler, struct processor *processor)
 {
-	struct sl_scheduler *scheduler = worker->scheduler;
-	size_t me = (size_t)(worker->processor - scheduler->processors);
+	size_t me = (size_t)(processor - scheduler->processors);
 
 	for (size_t i = 1; i < scheduler->n_processors; i++) {
 		struct processor *other =
@@ -176,23 +178,23 @@ static struct sl_goroutine *steal(struct sl_worker *worker)
 		chain = pop_locked(&other->queue, (queued(&other->queue) + 1) / 2, &n);
 		pthread_mutex_unlock(&other->lock);
 		if (chain)
-			return keep_first(worker->processor, chain, n);
+			return keep_first(processor, chain, n);
 	}
 	return NULL;
 }
 
-static struct sl_goroutine *pick(struct sl_worker *worker)
+static struct sl_goroutine *pick(struct sl_scheduler *scheduler, struct processor *processor)
 {
 	struct sl_goroutine *goroutine = NULL;
 
-	if (++worker->processor->n_picks % 2 == 0)
-		goroutine = take_injected(worker);
+	if (atomic_fetch_add_explicit(&processor->n_picks, 1, memory_order_relaxed) % 2)
+		goroutine = take_injected(scheduler, processor);
 	if (!goroutine)
-		goroutine = take_own(worker->processor);
+		goroutine = take_own(processor);
 	if (!goroutine)
-		goroutine = take_injected(worker);
+		goroutine = take_injected(scheduler, processor);
 	if (!goroutine)
-		goroutine = steal(worker);
+		goroutine = steal(scheduler, processor);
 	return goroutine;
 }
 
@@ -292,15 +294,20 @@ static void start_thread_locked(struct sl_scheduler *scheduler)
 	scheduler->n_workers++;
 }
 
+static void employ_processor_locked(struct sl_scheduler *scheduler)
+{
+	if (!scheduler->free || stopped(scheduler))
+		return;
+	if (scheduler->n_spares > 0)
+		pthread_cond_signal(&scheduler->spares);
+	else
+		start_thread_locked(scheduler);
+}
+
 static void employ_processor(struct sl_scheduler *scheduler)
 {
 	pthread_mutex_lock(&scheduler->lock);
-	if (scheduler->free && !stopped(scheduler)) {
-		if (scheduler->n_spares > 0)
-			pthread_cond_signal(&scheduler->spares);
-		else
-			start_thread_locked(scheduler);
-	}
+	employ_processor_locked(scheduler);
 	pthread_mutex_unlock(&scheduler->lock);
 }
 
@@ -313,12 +320,14 @@ static void call_for_help(struct sl_scheduler *scheduler)
 		wake_sleeping(scheduler, 1);
 	else if (atomic_load(&scheduler->n_free) > 0)
 		employ_processor(scheduler);
+	else
+		scheduler->busy(scheduler->busy_ctx);
 }
 
 void sl_scheduler_ready(struct sl_scheduler *scheduler, struct sl_goroutine *goroutine)
 {
 	struct processor *processor =
-		self && self->scheduler == scheduler ? self->processor : NULL;
+		self && self->scheduler == scheduler ? atomic_load(&self->processor) : NULL;
 
 	if (processor) {
 		pthread_mutex_lock(&processor->lock);
@@ -339,17 +348,18 @@ static bool await_processor(struct sl_worker *worker)
 
 	pthread_mutex_lock(&scheduler->lock);
 	scheduler->n_spares++;
-	while (!stopped(scheduler) && !(worker->processor = get_processor_locked(scheduler)))
+	while (!stopped(scheduler) && !scheduler->free)
 		pthread_cond_wait(&scheduler->spares, &scheduler->lock);
+	atomic_store(&worker->processor, get_processor_locked(scheduler));
 	scheduler->n_spares--;
 	pthread_mutex_unlock(&scheduler->lock);
-	return worker->processor != NULL;
+	return !stopped(scheduler);
 }
 
 bool sl_worker_block(struct sl_worker *worker)
 {
 	struct sl_scheduler *scheduler = worker->scheduler;
-	struct processor *processor = sl_steal(worker->processor);
+	struct processor *processor = atomic_exchange(&worker->processor, NULL);
 	bool room;
 
 	if (!processor)
@@ -360,7 +370,7 @@ bool sl_worker_block(struct sl_worker *worker)
 	if (room)
 		give_processor_locked(scheduler, processor);
 	else
-		worker->processor = processor;
+		atomic_store(&worker->processor, processor);
 	pthread_mutex_unlock(&scheduler->lock);
 	if (room && sl_scheduler_queued(scheduler) > 0)
 		employ_processor(scheduler);
@@ -372,8 +382,22 @@ void sl_worker_unblock(struct sl_worker *worker)
 	struct sl_scheduler *scheduler = worker->scheduler;
 
 	pthread_mutex_lock(&scheduler->lock);
-	worker->processor = get_processor_locked(scheduler);
+	atomic_store(&worker->processor, get_processor_locked(scheduler));
 	pthread_mutex_unlock(&scheduler->lock);
+}
+
+void sl_scheduler_retake_locked(struct sl_scheduler *scheduler, struct sl_worker *worker)
+{
+	struct processor *processor;
+
+	if (scheduler->n_spares == 0 &&
+		scheduler->n_workers >= scheduler->n_processors + MAX_SPARES)
+		return;
+	processor = atomic_exchange(&worker->processor, NULL);
+	if (!processor)
+		return;
+	give_processor_locked(scheduler, processor);
+	employ_processor_locked(scheduler);
 }
 
 static void work_until_stopped(struct sl_worker *worker)
@@ -381,12 +405,17 @@ static void work_until_stopped(struct sl_worker *worker)
 	struct sl_scheduler *scheduler = worker->scheduler;
 
 	self = worker;
+	sl_preempt_admit();
 	while (!stopped(scheduler)) {
+		struct processor *processor = atomic_load(&worker->processor);
 		struct sl_goroutine *goroutine;
 
-		if (!worker->processor && !await_processor(worker))
-			break;
-		goroutine = pick(worker);
+		if (!processor) {
+			if (!await_processor(worker))
+				break;
+			continue;
+		}
+		goroutine = pick(scheduler, processor);
 		if (!goroutine) {
 			sleep_idle(scheduler);
 			continue;
@@ -483,7 +512,8 @@ static unsigned count_cpus(void)
 	return n > 0 ? (unsigned)n : 1;
 }
 
-int sl_scheduler_new(unsigned n_threads, struct sl_scheduler **out, struct sl_error *err)
+int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void *ctx,
+	struct sl_scheduler **out, struct sl_error *err)
 {
 	struct sl_scheduler *scheduler = calloc(1, sizeof(*scheduler));
 
@@ -501,6 +531,8 @@ int sl_scheduler_new(unsigned n_threads, struct sl_scheduler **out, struct sl_er
 	pthread_mutex_init(&scheduler->lock, NULL);
 	pthread_cond_init(&scheduler->spares, NULL);
 	queue_init(&scheduler->inject);
+	scheduler->busy = busy;
+	scheduler->busy_ctx = ctx;
 	scheduler->n_processors = n_threads;
 	for (unsigned i = n_threads; i > 0; i--) {
 		pthread_mutex_init(&scheduler->processors[i - 1].lock, NULL);

@@ -27,16 +27,18 @@ struct sl_scheduler;
 struct sl_worker {
 	struct sl_scheduler *scheduler;
 	pthread_t thread;
-	struct processor *processor;          /* owner: the thread; NULL while it has none */
+	struct processor *_Atomic processor;  /* atomic: the monitor may take it away */
 	struct sl_goroutine *_Atomic running; /* atomic: others compare, never follow it */
 	lua_State *volatile current;          /* what its signal handler may touch */
 	_Atomic unsigned n_runs;              /* a goroutine that stays shows by it */
+	unsigned seen_runs, asked_ticks;      /* owner: the monitor */
 	struct sl_worker *next;               /* sl_scheduler.workers */
 };
 
-/* Up to @n_threads run Lua at once; 0: as many as there are CPUs. Starts none. */
-int sl_scheduler_new(
-	unsigned n_threads, struct sl_scheduler **out, struct sl_error *err) sl_must_check;
+/* Up to @n_threads run Lua at once; 0: as many as there are CPUs. Starts none. busy(ctx) is
+ * called when something is ready and all threads have something to do already. */
+int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void *ctx,
+	struct sl_scheduler **out, struct sl_error *err) sl_must_check;
 
 /* Nobody may be in it. */
 void sl_scheduler_free(struct sl_scheduler *scheduler);
@@ -60,6 +62,10 @@ bool sl_worker_block(struct sl_worker *worker) sl_must_check;
 
 /* It is back. It may have to finish its goroutine's turn without a processor. */
 void sl_worker_unblock(struct sl_worker *worker);
+
+/* Gives the processor of @worker, which sits in one function too long, to another thread. In
+ * sl_scheduler_each_worker() only. */
+void sl_scheduler_retake_locked(struct sl_scheduler *scheduler, struct sl_worker *worker);
 
 /* Goroutines that wait in queues, about. */
 size_t sl_scheduler_queued(struct sl_scheduler *scheduler);

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
+
 struct sl_scope *sl_scope_new(struct sl_scope *parent, pthread_mutex_t *lock)
 {
 	struct sl_scope *scope = calloc(1, sizeof(*scope));
@@ -17,6 +19,7 @@ struct sl_scope *sl_scope_new(struct sl_scope *parent, pthread_mutex_t *lock)
 	scope->parent = sl_scope_ref(parent);
 	pthread_mutex_lock(lock);
 	scope->stopping = parent->stopping;
+	scope->stopped_ns = parent->stopped_ns;
 	scope->next = parent->children;
 	if (scope->next)
 		scope->next->prev = scope;
@@ -100,36 +103,49 @@ bool sl_scope_leave(struct sl_goroutine *goroutine)
 	return over;
 }
 
-static void stop_locked(struct sl_scope *scope)
+static void stop_locked(struct sl_scope *scope, int64_t now)
 {
+	if (!scope->stopping)
+		scope->stopped_ns = now;
 	scope->stopping = true;
 	for (struct sl_goroutine *g = scope->goroutines; g; g = g->scope_next)
 		sl_goroutine_stop(g);
 	for (struct sl_scope *child = scope->children; child; child = child->next)
-		stop_locked(child);
+		stop_locked(child, now);
 }
 
 void sl_scope_stop(struct sl_scope *scope)
 {
 	pthread_mutex_lock(scope->lock);
-	stop_locked(scope);
+	stop_locked(scope, sl_clock_monotonic_ns());
 	pthread_mutex_unlock(scope->lock);
 }
 
-size_t sl_scope_press(struct sl_scope *scope)
+static void press_locked(struct sl_scope *scope, struct sl_pressed *pressed)
 {
-	size_t n;
+	if (scope->n_live == 0)
+		return;
+	if (scope->stopping) {
+		for (struct sl_goroutine *g = scope->goroutines; g; g = g->scope_next) {
+			sl_goroutine_stop(g);
+			if (pressed->n++ > 0 && pressed->since_ns <= scope->stopped_ns)
+				continue;
+			pressed->since_ns = scope->stopped_ns;
+			pressed->goroutine = g->id;
+		}
+	}
+	for (struct sl_scope *child = scope->children; child; child = child->next)
+		press_locked(child, pressed);
+}
+
+struct sl_pressed sl_scope_press(struct sl_scope *scope)
+{
+	struct sl_pressed pressed = {0};
 
 	pthread_mutex_lock(scope->lock);
-	if (scope->stopping)
-		stop_locked(scope);
-	else
-		for (struct sl_scope *child = scope->children; child; child = child->next)
-			if (child->stopping)
-				stop_locked(child);
-	n = scope->n_live;
+	press_locked(scope, &pressed);
 	pthread_mutex_unlock(scope->lock);
-	return n;
+	return pressed;
 }
 
 static bool enter(struct sl_goroutine *goroutine, struct sl_wait *wait)

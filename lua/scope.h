@@ -23,6 +23,7 @@ struct sl_scope {
 	struct sl_scope *children, *prev, *next; /* guarded by: lock */
 	size_t n_live;                           /* guarded by: lock; here and below */
 	bool stopping;                           /* guarded by: lock */
+	int64_t stopped_ns;                      /* guarded by: lock; when that began */
 	struct sl_waiters empty;                 /* guarded by: lock */
 };
 
@@ -40,8 +41,15 @@ bool sl_scope_leave(struct sl_goroutine *goroutine);
 /* Stops every goroutine in it and below, now and later; returns at once. */
 void sl_scope_stop(struct sl_scope *scope);
 
-/* Stops, once more, those that go on running; returns how many goroutines are still there. */
-size_t sl_scope_press(struct sl_scope *scope);
+/* What has been stopped and is still there. */
+struct sl_pressed {
+	size_t n;
+	int64_t since_ns;   /* when the first of them was stopped */
+	uint64_t goroutine; /* which one that is */
+};
+
+/* Stops once more those in it and below that go on running. */
+struct sl_pressed sl_scope_press(struct sl_scope *scope);
 
 /* For a wait on a scope: until nobody is in it. */
 extern const struct sl_wait_kind sl_scope_wait_kind;

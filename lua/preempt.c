@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/preempt.h"
+
+#include <lauxlib.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "common/clock.h"
+#include "lua/goroutine.h"
+#include "lua/scheduler.h"
+
+#define SIGNAL SIGURG /* ignored by whoever doesn't know it */
+
+static void on_signal(int signum);
+
+/* Lua calls it before an instruction of @L. */
+static void hook(lua_State *L, lua_Debug *info)
+{
+	struct sl_goroutine *goroutine = sl_goroutine_of(L);
+
+	(void)info;
+	lua_sethook(L, NULL, 0, 0);
+	if (!atomic_load(&goroutine->stopping)) {
+		if (lua_isyieldable(L))
+			sl_goroutine_yield_in_hook(L);
+		return;
+	}
+	/* What closes its variables has a while for it, during which it isn't disturbed. */
+	if (goroutine->closing_until_ns > sl_clock_monotonic_ns())
+		return;
+	if (lua_isyieldable(L)) {
+		sl_goroutine_stop_in_hook(L);
+		return;
+	}
+	lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+	luaL_error(L, "stopped");
+}
+
+/* lua_sethook() is made for signal handlers on the thread that runs the state. */
+static void on_signal(int signum)
+{
+	struct sl_worker *worker = sl_worker_self();
+	lua_State *L = worker ? worker->current : NULL;
+
+	(void)signum;
+	if (L)
+		lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+}
+
+static void install(void)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGNAL, &action, NULL);
+}
+
+void sl_preempt_setup(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, install);
+}
+
+void sl_preempt_admit(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void sl_preempt(struct sl_worker *worker)
+{
+	pthread_kill(worker->thread, SIGNAL);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Preempt: how a goroutine that computes is made to let others run, or to stop.
+ *
+ * A signal to the thread that runs it arms a hook, which Lua calls at the next
+ * instruction; the hook yields. Where a yield is not possible, a goroutine that
+ * has to stop gets an error at each instruction instead, so that no pcall holds
+ * it. As long as no signal comes no hook is there, and it costs nothing. A hook
+ * is never set from another thread.
+ *
+ * Threads: each function says.
+ */
+
+#include <lua.h>
+
+struct sl_worker;
+
+/* Prepares this process. Any thread, more than once is fine. */
+void sl_preempt_setup(void);
+
+/* Lets this thread be preempted. The thread itself. */
+void sl_preempt_admit(void);
+
+/* Asks @worker's goroutine to let others run, or to stop if it has to. Any thread, as long as
+ * the worker's runs. */
+void sl_preempt(struct sl_worker *worker);

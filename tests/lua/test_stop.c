@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Goroutines that compute: they let others run, and they stop.
+ */
+
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "tests/lua/task_run.h"
+#include "tests/support/check_main.h"
+
+static struct task_run run;
+
+/* TSan holds signals back while no function of the C library is called. */
+#ifdef __SANITIZE_THREAD__
+#define BREATHE "os.time()"
+#else
+#define BREATHE ""
+#endif
+
+#define LOOP " while true do " BREATHE " end "
+
+/* Bodies that don't end by themselves; each is stopped within its bound. */
+static const char *const endless[] = {
+	LOOP,
+	"while true do pcall(function() " LOOP " end) end",
+	"local function f() while true do pcall(f) end end f()",
+	"while true do pcall(error) " BREATHE " end",
+	"while true do xpcall(function() " LOOP " end, function() " LOOP " end) end",
+	"table.sort({3, 2, 1}, function() " LOOP " end)",
+	"while true do pcall(table.sort, {3, 2, 1}, function() " LOOP " end) end",
+	"string.gsub('aaa', 'a', function() " LOOP " end)",
+	"coroutine.wrap(function() " LOOP " end)()",
+	"coroutine.wrap(function() coroutine.wrap(function() while true do\n"
+	"  pcall(function() " LOOP " end) end end)() end)()",
+	"while true do coroutine.resume(coroutine.create(function() " LOOP " end)) end",
+	"local x <close> = setmetatable({}, {__close = function() " LOOP " end})",
+	"local x <close> = setmetatable({}, {__close = function() " LOOP " end}) " LOOP,
+	"local x <close> = setmetatable({}, {__close = function()\n"
+	"  while true do pcall(goroutine.sleep, 1000) end end}) goroutine.sleep(100000)",
+	"local t = {} while true do t[#t % 1000 + 1] = ('x'):rep(1000) .. #t end",
+	"while true do ('x'):rep(100000):upper() end",
+	"goroutine.sleep(1000000)",
+	"while true do pcall(goroutine.sleep, 1000000) end",
+	"goroutine.wait_group():add(1) local w = goroutine.wait_group() w:add() w:wait()",
+	"while true do pcall(function() local w = goroutine.wait_group() w:add() w:wait() end) "
+        "end",
+	"goroutine.await(goroutine.async(function() " LOOP " end))",
+	"goroutine.timeout(1e9, function() " LOOP " end)",
+	"while true do goroutine.timeout(1, function() " LOOP " end) end",
+	"goroutine.pool_create('p') goroutine.pool_submit('p', function() " LOOP " end)\n"
+	"goroutine.pool_close('p')",
+	"table.sort({2, 1}, function() goroutine.sleep(1000000) end)",
+	"setmetatable({}, {__index = function() " LOOP " end}).x()",
+	"for _ in function() return 1 end do " BREATHE " end",
+	"load(function() " LOOP " end)",
+	"local t = setmetatable({}, {__lt = function() " LOOP " end}) return t < t",
+	"tostring(setmetatable({}, {__tostring = function() " LOOP " end}))",
+	"while true do goroutine.spawn(function() end) end",
+	"while true do goroutine.sleep(0) end",
+	"local function f() goroutine.spawn(f) goroutine.spawn(f) " LOOP " end f()",
+	"require('goroutine').spawn_many(1000, function() " LOOP " end) " LOOP,
+};
+
+START_TEST(a_timeout_stops_whatever_runs)
+{
+	char body[2048];
+
+	snprintf(body, sizeof(body),
+		"local t = os.clock()\n"
+		"local ok, e = goroutine.timeout(30, function() %s end)\n"
+		"t = os.clock() - t\n"
+		"assert(not ok and e == 'timeout exceeded', tostring(e))\n"
+		"assert(t < 5, t)\n"
+		"assert(goroutine.await(goroutine.async(function() return true end)))",
+		endless[_i]);
+	task_ok(body);
+}
+END_TEST
+
+static void *cancel_after_log(void *arg)
+{
+	struct task_run *task = arg;
+	size_t n = 0;
+
+	while (n == 0) {
+		pthread_mutex_lock(&task->lock);
+		n = task->n_events;
+		pthread_mutex_unlock(&task->lock);
+		usleep(1000);
+	}
+	sl_runtime_cancel(task->runtime, "enough");
+	return NULL;
+}
+
+START_TEST(a_cancel_stops_whatever_runs)
+{
+	struct sl_runtime_config config = {.threads = 2};
+	pthread_t thread;
+	char body[2048];
+
+	snprintf(body, sizeof(body), "log.info('on') %s", endless[_i]);
+	task_prepare(&run, &config, body);
+	pthread_create(&thread, NULL, cancel_after_log, &run);
+	run.state = sl_runtime_run(run.runtime, &run.task);
+	pthread_join(thread, NULL);
+	if (_i != 11) /* it ends by itself in an error before, or is cancelled */
+		ck_assert_int_eq(run.state, SL_STATE_CANCELLED);
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(those_that_compute_let_others_run)
+{
+	struct sl_runtime_config config = {.threads = 2};
+
+	task_run_with(&run, &config,
+		"local stop = goroutine.async(function() goroutine.timeout(400, function()\n"
+		"  goroutine.spawn_many(4, function() " LOOP " end) " LOOP " end) end)\n"
+		"local late = 0\n"
+		"goroutine.sleep(20)\n"
+		"for i = 1, 10 do local t = os.clock() goroutine.sleep(10)\n"
+		"  late = math.max(late, os.clock() - t - 0.010) end\n"
+		"assert(late < 0.2, late) goroutine.await(stop)");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(one_thread_is_enough_for_many_that_compute)
+{
+	struct sl_runtime_config config = {.threads = 1};
+
+	task_run_with(&run, &config,
+		"local wg = goroutine.wait_group() wg:add(5)\n"
+		"local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - "
+	        "2) end\n"
+		"for i = 1, 5 do goroutine.spawn(function() assert(fib(22) == 17711)\n"
+		"  local f = coroutine.wrap(function() coroutine.yield(fib(22)) end)\n"
+		"  assert(f() == 17711) wg:done() end) end\n"
+		"wg:wait()");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	ck_assert_uint_eq(run.result.failed_goroutines, 0);
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(variables_are_closed_inside_of_coroutines_too)
+{
+	task_run(&run,
+		"local function closing(name)\n"
+		"  return setmetatable({}, {__close = function() log.info(name) end}) end\n"
+		"goroutine.timeout(20, function()\n"
+		"  local a <close> = closing('a')\n"
+		"  coroutine.wrap(function() local b <close> = closing('b')\n"
+		"    coroutine.wrap(function() local c <close> = closing('c')\n"
+		"      goroutine.sleep(100000) end)() end)() end)");
+	ck_assert_int_eq(run.state, SL_STATE_DONE);
+	ck_assert_str_eq(run.log.data, "c\nb\na\n");
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(hooks_are_not_for_scripts)
+{
+	task_ok("assert(debug.sethook == nil)");
+}
+END_TEST
+
+START_TEST(a_long_call_into_c_does_not_hold_up_the_others)
+{
+	struct sl_runtime_config config = {.threads = 1};
+
+	/* About a second of matching, without an instruction of Lua. */
+	task_run_with(&run, &config,
+		"local late = 0\n"
+		"local h = goroutine.async(function()\n"
+		"  for i = 1, 20 do local t = os.clock() goroutine.sleep(2)\n"
+		"    late = math.max(late, os.clock() - t) end return late end)\n"
+		"goroutine.sleep(0)\n"
+		"local t = os.clock()\n"
+		"local n = 20\n"
+		"while os.clock() - t < 0.3 do n = n + 1 t = os.clock()\n"
+		"  string.find(('a'):rep(n * 10), ('.-'):rep(3) .. 'b') end\n"
+		"local ok, worst = goroutine.await(h)\n"
+		"assert(ok and worst < 0.25, worst)");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	task_finish(&run);
+}
+END_TEST
+
+/* What the process of a given-up task says on its way out. */
+static int abandoned[2];
+
+static void abandon(void *ctx, enum sl_state state)
+{
+	struct task_run *task = ctx;
+	char text[1200];
+
+	snprintf(text, sizeof(text), "%s: %s", sl_state_name(state), task->message);
+	if (write(abandoned[1], text, strlen(text)) < 0)
+		_exit(2);
+	_exit(42);
+}
+
+START_TEST(what_cannot_be_stopped_ends_the_process_and_says_so)
+{
+	struct sl_runtime_config config = {.threads = 2};
+	struct sl_runtime_host host = {.ctx = &run, .emit = task_emit, .abandon = abandon};
+	int64_t began = sl_clock_monotonic_ms();
+	char text[1200] = "";
+	int status;
+	pid_t child;
+
+	ck_assert_int_eq(pipe(abandoned), 0);
+	child = fork();
+	if (child == 0) {
+		task_prepare(&run, &config,
+			"goroutine.timeout(20, function()\n"
+			"  string.find(('a'):rep(100000), ('.-'):rep(20) .. 'b') end)");
+		sl_runtime_free(run.runtime);
+		if (sl_runtime_new(&config, &host, &run.runtime, NULL) == 0)
+			sl_runtime_run(run.runtime, &run.task);
+		_exit(1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+	ck_assert_int_gt(read(abandoned[0], text, sizeof(text) - 1), 0);
+	ck_assert_msg(strncmp(text, "failed: goroutine ", 18) == 0, "%s", text);
+	ck_assert_ptr_nonnull(strstr(text, "sits in a function in C"));
+	ck_assert_int_lt(sl_clock_monotonic_ms() - began, 5000);
+}
+END_TEST
+
+int main(void)
+{
+	static const int n = sizeof(endless) / sizeof(endless[0]);
+	Suite *suite = suite_create("stop");
+	TCase *tcase = tcase_create("stop");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_loop_test(tcase, a_timeout_stops_whatever_runs, 0, n);
+	tcase_add_loop_test(tcase, a_cancel_stops_whatever_runs, 0, n);
+	tcase_add_test(tcase, those_that_compute_let_others_run);
+	tcase_add_test(tcase, one_thread_is_enough_for_many_that_compute);
+	tcase_add_test(tcase, variables_are_closed_inside_of_coroutines_too);
+	tcase_add_test(tcase, hooks_are_not_for_scripts);
+	tcase_add_test(tcase, a_long_call_into_c_does_not_hold_up_the_others);
+	tcase_add_test(tcase, what_cannot_be_stopped_ends_the_process_and_says_so);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
