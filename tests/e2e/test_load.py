@@ -20,7 +20,7 @@ class Many(Case):
 end'''
         with agent.client() as client:
             client.submit("function() return true end", wait_ms=10000)
-            wait_for(lambda: client.call("stat")["running"] == 0, "idle again")
+            wait_for(lambda: client.call("stat").get("running", 0) == 0, "idle again")
             idle = rss_kib(agent.pid)
             jobs = [client.submit(text, name="t%d" % i)[0] for i in range(200)]
             for job in jobs:
@@ -29,7 +29,7 @@ end'''
                 self.assertIn("5050", str(events))
             for job in jobs:
                 client.call("forget", job=job)
-            wait_for(lambda: client.call("stat")["running"] == 0, "all workers gone")
+            wait_for(lambda: client.call("stat").get("running", 0) == 0, "all workers gone")
             wait_for(lambda: len(descendants(agent.pid)) <= 1 + 4, "only the stock is left")
         self.assertLess(rss_kib(agent.pid) - idle, 8192, "the agent kept what it carried")
 
