@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/support/agent_client.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +17,18 @@
 #include "proto/limits.h"
 #include "proto/task_msg.h"
 
+/* Not Check's: a measurement uses this file too. Under Check the signal fails the test. */
+#define need_or_say(condition, ...)                                                            \
+	do {                                                                                   \
+		if (!(condition)) {                                                            \
+			fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                        \
+			fprintf(stderr, __VA_ARGS__);                                          \
+			fputc('\n', stderr);                                                   \
+			abort();                                                               \
+		}                                                                              \
+	} while (0)
+#define need(condition) need_or_say(condition, "not so: %s", #condition)
+
 #define PATIENCE_MS 60000
 #define MAX_FLAGS 32
 
@@ -28,7 +39,7 @@ static void read_address(struct test_agent *agent, int fd)
 	while (size < sizeof(agent->address) - 1) {
 		ssize_t n = read(fd, agent->address + size, 1);
 
-		ck_assert_msg(n == 1, "the agent said nothing on its --ready-fd");
+		need_or_say(n == 1, "the agent said nothing on its --ready-fd");
 		if (agent->address[size] == '\n')
 			break;
 		size++;
@@ -58,10 +69,10 @@ void test_agent_start(struct test_agent *agent, const char *const flags[])
 	int ends[2];
 
 	strcpy(agent->dir, "/tmp/sloth-test-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(agent->dir));
-	ck_assert_int_eq(pipe(ends), 0);
+	need(mkdtemp(agent->dir) != NULL);
+	need(pipe(ends) == 0);
 	agent->pid = fork();
-	ck_assert_int_ge(agent->pid, 0);
+	need(agent->pid >= 0);
 	if (agent->pid == 0) {
 		close(ends[0]);
 		execute(agent, ends[1], flags);
@@ -78,9 +89,9 @@ int test_agent_stop(struct test_agent *agent, int signo)
 
 	if (signo)
 		kill(agent->pid, signo);
-	ck_assert_int_eq(waitpid(agent->pid, &status, 0), agent->pid);
+	need(waitpid(agent->pid, &status, 0) == agent->pid);
 	snprintf(command, sizeof(command), "rm -rf '%s'", agent->dir);
-	ck_assert_int_eq(system(command), 0);
+	need(system(command) == 0);
 	return status;
 }
 
@@ -92,8 +103,8 @@ size_t test_process_rss(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
 	file = fopen(path, "re");
-	ck_assert_ptr_nonnull(file);
-	ck_assert_int_eq(fscanf(file, "%lu %lu", &total, &resident), 2);
+	need(file != NULL);
+	need(fscanf(file, "%lu %lu", &total, &resident) == 2);
 	fclose(file);
 	return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -107,7 +118,7 @@ size_t test_process_fds(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	dir = opendir(path);
-	ck_assert_ptr_nonnull(dir);
+	need(dir != NULL);
 	while ((entry = readdir(dir)))
 		n += entry->d_name[0] != '.';
 	closedir(dir);
@@ -138,7 +149,7 @@ static void on_reply(void *ctx, struct sl_conn *conn, uint32_t id, struct sl_byt
 
 	(void)conn;
 	answer->id = id;
-	ck_assert(sl_buffer_append(&answer->body, body.data, body.size));
+	need(sl_buffer_append(&answer->body, body.data, body.size));
 	answer->next = client->answers;
 	client->answers = answer;
 }
@@ -166,7 +177,7 @@ static void turn(struct test_client *client, int64_t until_ms)
 		wait_ms = 0;
 	if (client->dispatch_ms >= 0 && client->dispatch_ms < wait_ms)
 		wait_ms = client->dispatch_ms;
-	ck_assert_int_ge(poll(&fd, 1, (int)wait_ms), 0);
+	need(poll(&fd, 1, (int)wait_ms) >= 0);
 	client->dispatch_ms = sl_endpoint_dispatch(client->endpoint);
 }
 
@@ -175,19 +186,18 @@ void test_client_open(struct test_client *client, const char *address, bool hell
 	int64_t until_ms = sl_clock_monotonic_ms() + PATIENCE_MS;
 
 	*client = (struct test_client){0};
-	ck_assert_int_eq(sl_endpoint_new(&ops, client, 1, &client->endpoint, NULL), 0);
-	ck_assert_int_eq(
-		sl_endpoint_dial(client->endpoint, address, NULL, &client->conn, NULL), 0);
+	need(sl_endpoint_new(&ops, client, 1, &client->endpoint, NULL) == 0);
+	need(sl_endpoint_dial(client->endpoint, address, NULL, &client->conn, NULL) == 0);
 	while (!client->open && !client->closed && sl_clock_monotonic_ms() < until_ms)
 		turn(client, until_ms);
-	ck_assert_msg(client->open && !client->closed, "no connection to %s", address);
+	need_or_say(client->open && !client->closed, "no connection to %s", address);
 	if (hello) {
 		struct sl_request request = test_request(SL_OP_HELLO, 0);
 		sl_cleanup(test_answer_freep) struct test_answer *answer =
 			test_client_call(client, &request);
 
-		ck_assert_ptr_nonnull(answer);
-		ck_assert_msg(answer->reply.ok, "%.*s", (int)answer->reply.msg.size,
+		need(answer != NULL);
+		need_or_say(answer->reply.ok, "%.*s", (int)answer->reply.msg.size,
 			answer->reply.msg.data);
 	}
 }
@@ -207,7 +217,7 @@ static uint32_t send_buffer(struct test_client *client, struct sl_buffer *body)
 {
 	uint32_t id;
 
-	ck_assert_msg(client->conn != NULL, "the agent closed the connection");
+	need_or_say(client->conn != NULL, "the agent closed the connection");
 	sl_conn_request(client->conn, body, &id);
 	return id;
 }
@@ -216,7 +226,7 @@ uint32_t test_client_send(struct test_client *client, const struct sl_request *r
 {
 	struct sl_buffer body = SL_BUFFER_INIT;
 
-	ck_assert_int_eq(sl_request_encode(request, &body, NULL), 0);
+	need(sl_request_encode(request, &body, NULL) == 0);
 	return send_buffer(client, &body);
 }
 
@@ -224,7 +234,7 @@ uint32_t test_client_send_bytes(struct test_client *client, struct sl_bytes byte
 {
 	struct sl_buffer body = SL_BUFFER_INIT;
 
-	ck_assert(sl_buffer_append(&body, bytes.data, bytes.size));
+	need(sl_buffer_append(&body, bytes.data, bytes.size));
 	return send_buffer(client, &body);
 }
 
@@ -247,14 +257,14 @@ struct test_answer *test_client_take(struct test_client *client, uint32_t id, en
 	struct sl_error err;
 
 	while (!(answer = find(client, id)) && !client->closed) {
-		ck_assert_msg(sl_clock_monotonic_ms() < until_ms, "no reply came");
+		need_or_say(sl_clock_monotonic_ms() < until_ms, "no reply came");
 		turn(client, until_ms);
 	}
 	if (!answer)
 		return NULL;
 	answer->parcel = sl_parcel_new(SL_MAX_PARCEL_BYTES);
-	ck_assert_msg(sl_reply_decode(sl_buffer_bytes(&answer->body), op, answer->parcel,
-			      &answer->reply, &err) == 0,
+	need_or_say(sl_reply_decode(sl_buffer_bytes(&answer->body), op, answer->parcel,
+			    &answer->reply, &err) == 0,
 		"%s", err.text);
 	return answer;
 }
@@ -297,7 +307,7 @@ struct sl_request test_submit(
 	struct sl_request request = test_request(SL_OP_SUBMIT, job);
 	struct sl_error err;
 
-	ck_assert_msg(sl_task_encode(&plain, task, &err) == 0, "%s", err.text);
+	need_or_say(sl_task_encode(&plain, task, &err) == 0, "%s", err.text);
 	request.task = sl_buffer_bytes(task);
 	request.wait_ms = SL_MAX_WAIT_MS;
 	return request;
@@ -319,7 +329,7 @@ static void copy_text(char *to, size_t size, struct sl_bytes text)
 static void note_event(const struct sl_event *event, struct test_outcome *out)
 {
 	out->n_events++;
-	ck_assert_msg(!sl_state_is_terminal(out->state), "an event after the last one");
+	need_or_say(!sl_state_is_terminal(out->state), "an event after the last one");
 	switch (event->kind) {
 	case SL_EVENT_STATE:
 		out->state = event->state.state;
@@ -335,7 +345,7 @@ static void note_event(const struct sl_event *event, struct test_outcome *out)
 		add_text(out->out, sizeof(out->out), event->out.bytes, "");
 		break;
 	case SL_EVENT_RESULT:
-		ck_assert_msg(!out->has_result, "a second result");
+		need_or_say(!out->has_result, "a second result");
 		out->has_result = true;
 		out->ok = event->result.ok;
 		copy_text(out->message, sizeof(out->message), event->result.message);
@@ -355,20 +365,20 @@ static void note_batch(const struct sl_batch *batch, uint64_t *last, struct test
 {
 	size_t at = 0;
 
-	ck_assert_msg(batch->first <= *last + 1, "events are missing after %llu",
+	need_or_say(batch->first <= *last + 1, "events are missing after %llu",
 		(unsigned long long)*last);
 	for (uint64_t number = batch->first; number < batch->first + batch->count; number++) {
 		struct sl_parcel *parcel = sl_parcel_new(SL_MAX_PARCEL_BYTES);
 		struct sl_event event;
 
-		ck_assert_int_ge(sl_event_decode(batch->bytes, &at, parcel, &event, NULL), 0);
+		need(sl_event_decode(batch->bytes, &at, parcel, &event, NULL) >= 0);
 		if (number > *last) {
 			note_event(&event, out);
 			*last = number;
 		}
 		sl_parcel_free(parcel);
 	}
-	ck_assert_uint_eq(at, batch->bytes.size);
+	need(at == batch->bytes.size);
 }
 
 void test_client_follow(struct test_client *client, uint64_t job, struct test_answer *first,
@@ -383,8 +393,8 @@ void test_client_follow(struct test_client *client, uint64_t job, struct test_an
 		next.wait_ms = SL_MAX_WAIT_MS;
 		if (!first)
 			first = test_client_call(client, &next);
-		ck_assert_msg(first != NULL, "the agent closed the connection");
-		ck_assert_msg(first->reply.ok, "%.*s", (int)first->reply.msg.size,
+		need_or_say(first != NULL, "the agent closed the connection");
+		need_or_say(first->reply.ok, "%.*s", (int)first->reply.msg.size,
 			first->reply.msg.data);
 		for (size_t i = 0; i < first->reply.n_batches; i++)
 			note_batch(&first->reply.batches[i], &last, out);
@@ -393,7 +403,7 @@ void test_client_follow(struct test_client *client, uint64_t job, struct test_an
 		test_answer_free(first);
 		first = NULL;
 	}
-	ck_assert_int_eq(out->state, first->reply.state);
+	need(out->state == first->reply.state);
 	test_answer_free(first);
 }
 
