@@ -114,7 +114,7 @@ struct sl_workflow_context {
 };
 
 /* Each runs a function of the file, here: it blocks as long as that does. What it raises is
- * SL_EINVALID with FILE:LINE. */
+ * SL_EINVALID, "run_if: FILE:LINE: …". */
 
 /* Where task @i is to run: what delegate_to(function) returns for (this, params, deps). *out is
  * borrowed until the next question. */

@@ -140,8 +140,9 @@ static int run(struct question *q, lua_CFunction function, struct sl_error *err)
 	if (status == LUA_OK)
 		return 0;
 	text = lua_tostring(L, -1);
-	sl_fail(err, status == LUA_ERRMEM ? SL_ENOMEM : SL_EINVALID, "task '%.80s': %s: %s",
-		q->entry->task.name, q->function, text ? text : "an error without a message");
+	sl_fail(err, status == LUA_ERRMEM ? SL_ENOMEM : SL_EINVALID, "%s: %s",
+		function == l_ask_targets ? "delegate_to" : q->function,
+		text ? text : "an error without a message");
 	lua_pop(L, 1);
 	return status == LUA_ERRMEM ? SL_ENOMEM : SL_EINVALID;
 }

@@ -474,7 +474,7 @@ START_TEST(the_file_answers_while_it_is_run)
 	ck_assert(yes);
 	ck_assert_int_eq(
 		sl_workflow_ask_run_if(l.workflow, 2, &context, &yes, &err), SL_EINVALID);
-	ck_assert_ptr_nonnull(strstr(err.text, "task 'bad': run_if: "));
+	ck_assert_int_eq(strncmp(err.text, "run_if: ", 8), 0);
 	ck_assert_ptr_nonnull(strstr(err.text, ":8: no idea"));
 	sl_workflow_free(l.workflow);
 }
@@ -792,7 +792,7 @@ END_TEST
 
 START_TEST(the_shipped_examples_load_and_pack)
 {
-	struct sl_workflow_args args = {0};
+	struct sl_workflow_args args = {.words = ~0U};
 	size_t n = 0;
 	glob_t found;
 
