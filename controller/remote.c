@@ -154,18 +154,21 @@ static int64_t jitter(int64_t ms)
 	return ms / 2 + (int64_t)(random % (uint32_t)(ms + 1));
 }
 
-static void pause_then_dial(struct sl_remote *remote)
+static void try_again(void *ctx);
+
+static void pause_then_dial(struct sl_remote *remote, const struct sl_error *why)
 {
 	int64_t now = sl_clock_monotonic_ms(), at;
 
 	remote->phase = PHASE_PAUSE;
+	remote->why = *why;
 	remote->pause_ms = remote->pause_ms ? remote->pause_ms * 2 : FIRST_PAUSE_MS;
 	if (remote->pause_ms > MAX_PAUSE_MS)
 		remote->pause_ms = MAX_PAUSE_MS;
 	at = now + jitter(remote->pause_ms);
 	if (at > remote->give_up_at_ms)
 		at = remote->give_up_at_ms;
-	sl_loop_set(remote->loop, &remote->alarm, at, dial, remote);
+	sl_loop_set(remote->loop, &remote->alarm, at, try_again, remote);
 }
 
 static void out_of_reach(struct sl_remote *remote, const struct sl_error *why)
@@ -205,6 +208,18 @@ static void dial(void *ctx)
 	if (remote->give_up_at_ms < until)
 		until = remote->give_up_at_ms;
 	sl_loop_set(remote->loop, &remote->alarm, until, too_slow, remote);
+}
+
+/* After a pause. */
+static void try_again(void *ctx)
+{
+	struct sl_remote *remote = ctx;
+	struct sl_error why = remote->why;
+
+	if (sl_clock_monotonic_ms() >= remote->give_up_at_ms)
+		out_of_reach(remote, &why);
+	else
+		dial(remote);
 }
 
 static void say_hello(struct sl_remote *remote, const struct sl_reply *challenge)
@@ -377,7 +392,7 @@ static void connection_went(
 	if ((was == PHASE_DIALING && !remote->been_up) || now >= remote->give_up_at_ms)
 		out_of_reach(remote, why);
 	else
-		pause_then_dial(remote);
+		pause_then_dial(remote, why);
 }
 
 static void on_closed(void *ctx, struct sl_conn *conn, const struct sl_error *why)

@@ -189,6 +189,7 @@ START_TEST(an_agent_that_stays_away_leaves_an_unknown_result)
 	run(&fake);
 	ck_assert_int_eq(verdict, SL_VERDICT_UNKNOWN);
 	ck_assert_ptr_nonnull(strstr(why, "web-01 at ipc://"));
+	ck_assert_ptr_nonnull(strstr(why, "refused"));
 }
 END_TEST
 
