@@ -13,12 +13,14 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "lua/deadlock.h"
 #include "lua/outcome.h"
 #include "lua/preempt.h"
 #include "lua/runtime_inside.h"
 #include "lua/scheduler.h"
 #include "lua/scope.h"
 #include "lua/transfer.h"
+#include "lua/wait_group.h"
 
 #define TOO_MANY_BLOCKED                                                                       \
 	"too many goroutines wait inside of calls that can't be left, such as a comparison "   \
@@ -144,6 +146,9 @@ static void end(struct sl_goroutine *goroutine, struct sl_outcome *outcome)
 	int64_t now = sl_clock_monotonic_ns();
 
 	atomic_store(&goroutine->worker, NULL);
+	if (goroutine->home.L)
+		sl_handle_list_each_idle(
+			&goroutine->home.handles, sl_wait_group_missed, goroutine);
 	if (goroutine->begun) {
 		outcome->wait_ms = (double)(goroutine->begun_ns - goroutine->started_ns) / 1e6;
 		outcome->run_ms = (double)(now - goroutine->begun_ns) / 1e6;
@@ -274,6 +279,7 @@ static bool park(struct sl_goroutine *goroutine)
 	unsigned parking = PHASE_PARKING;
 
 	atomic_store(&goroutine->phase, PHASE_PARKING);
+	atomic_store(&goroutine->hopeless, !wait->deadline_ns && !wait->kind->external);
 	goroutine->deadline = (struct sl_deadline){.at_ns = wait->deadline_ns};
 	if (atomic_load(&goroutine->stopping))
 		sl_goroutine_wake(goroutine, SL_WAKE_STOP);
@@ -301,31 +307,45 @@ static bool block(struct sl_goroutine *goroutine)
 	worker->current = NULL;
 	goroutine->blocking = true;
 	if (park(goroutine)) {
+		sl_deadlock_check(goroutine->runtime);
 		while (atomic_load(&goroutine->phase) == PHASE_PARKED)
 			syscall(SYS_futex, &goroutine->phase, FUTEX_WAIT_PRIVATE, PHASE_PARKED,
 				NULL);
 		leave_wait(goroutine);
 	}
 	goroutine->blocking = false;
+	atomic_fetch_add_explicit(&goroutine->n_turns, 1, memory_order_relaxed);
 	sl_worker_unblock(worker);
 	atomic_store(&goroutine->worker, worker);
 	worker->current = current;
 	return true;
 }
 
+static int wait_over(lua_State *L, int status, lua_KContext ctx)
+{
+	struct sl_wait *wait = &sl_goroutine_of(L)->wait;
+
+	(void)ctx;
+	if (wait->woken == SL_WAKE_DEADLOCK)
+		return sl_deadlock_raise(L);
+	return wait->k(L, status, wait->ctx);
+}
+
 int sl_goroutine_wait(lua_State *L, lua_KContext ctx, lua_KFunction k)
 {
 	struct sl_goroutine *goroutine = sl_goroutine_of(L);
 
+	goroutine->wait.k = k;
+	goroutine->wait.ctx = ctx;
 	if (lua_isyieldable(L)) {
 		goroutine->request = REQUEST_WAIT;
-		return lua_yieldk(L, 0, ctx, k);
+		return lua_yieldk(L, 0, 0, wait_over);
 	}
 	if (!block(goroutine))
 		return luaL_error(L, TOO_MANY_BLOCKED);
 	if (atomic_load(&goroutine->stopping))
 		return sl_goroutine_stop_self(L);
-	return k(L, LUA_YIELD, ctx);
+	return wait_over(L, LUA_YIELD, 0);
 }
 
 /* The function returns what it left on the top. */
@@ -429,6 +449,17 @@ void sl_goroutine_serve(lua_State *L)
 		luaL_error(L, "stopped");
 }
 
+bool sl_goroutine_is_stuck(struct sl_goroutine *goroutine)
+{
+	return atomic_load(&goroutine->phase) == PHASE_PARKED &&
+	       atomic_load(&goroutine->hopeless);
+}
+
+uint64_t sl_goroutine_turns(struct sl_goroutine *goroutine)
+{
+	return atomic_load(&goroutine->n_turns);
+}
+
 /* ---- a turn ---- */
 
 /* Runs the body until it returns, raises or yields. */
@@ -437,6 +468,7 @@ static int resume(struct sl_goroutine *goroutine, struct sl_worker *worker, int 
 	int n_args = goroutine->n_args;
 	int status;
 
+	atomic_fetch_add_explicit(&goroutine->n_turns, 1, memory_order_relaxed);
 	goroutine->n_args = 0;
 	goroutine->n_passed = 0;
 	goroutine->request = REQUEST_NONE;

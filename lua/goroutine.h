@@ -73,6 +73,7 @@ enum sl_wake {
 	SL_WAKE_READY,    /* what it waited for is there */
 	SL_WAKE_DEADLINE, /* its time was over */
 	SL_WAKE_STOP,     /* it has to end */
+	SL_WAKE_DEADLOCK, /* nothing will ever wake it: its call raises */
 };
 
 /* A place in an object's line of waiters; the object's lock guards it. */
@@ -95,6 +96,8 @@ struct sl_wait_kind {
 	bool (*enter)(struct sl_goroutine *goroutine, struct sl_wait *wait);
 	/* It will go on: takes it out again, if it is still there. May be NULL. */
 	void (*leave)(struct sl_goroutine *goroutine, struct sl_wait *wait);
+	/* Writes what there is to say about this wait: " (2 to go)". May be NULL. */
+	void (*describe)(const struct sl_wait *wait, char *text, size_t size);
 };
 
 struct sl_wait {
@@ -104,6 +107,8 @@ struct sl_wait {
 	struct sl_waiter waiter;
 	uint64_t token;     /* kind's */
 	enum sl_wake woken; /* why it ended */
+	lua_KFunction k;    /* where its caller goes on */
+	lua_KContext ctx;
 };
 
 struct sl_goroutine {
@@ -128,6 +133,8 @@ struct sl_goroutine {
 	struct sl_deadline deadline; /* of wait */
 	_Atomic unsigned phase;      /* futex, enum phase in goroutine.c */
 	bool blocking;               /* it waits on its thread */
+	_Atomic bool hopeless;       /* only another goroutine can end its wait */
+	_Atomic uint64_t n_turns;    /* how often it has been run */
 	_Atomic bool stopping;       /* it has to end: set once, by any thread */
 	int64_t closing_until_ns;    /* how long its variables may take to be closed */
 	/* Coroutines through which its last yield passed, the innermost first. */
@@ -187,6 +194,11 @@ void sl_goroutine_deadline(struct sl_deadline *deadline);
 /* Ends the wait of @goroutine; false if something else has. Under the lock of the object in
  * whose line it was found. */
 bool sl_goroutine_wake(struct sl_goroutine *goroutine, enum sl_wake why);
+
+/* For a deadlock: whether it waits, and only another goroutine could wake it; and how often it
+ * has been run so far. Under the scopes' lock. */
+bool sl_goroutine_is_stuck(struct sl_goroutine *goroutine);
+uint64_t sl_goroutine_turns(struct sl_goroutine *goroutine);
 
 /* Makes it end, wherever it is; returns at once. Under the scopes' lock. */
 void sl_goroutine_stop(struct sl_goroutine *goroutine);

@@ -10,6 +10,7 @@ struct handle_box {
 	struct sl_handle *handle; /* NULL once given back */
 	struct handle_box **link; /* what points to this box; NULL: on no list */
 	struct handle_box *next;  /* sl_handle_list.first */
+	bool used;
 };
 
 void sl_handle_list_attach(lua_State *L, struct sl_handle_list *list)
@@ -47,6 +48,14 @@ void sl_handle_list_drop(struct sl_handle_list *list)
 {
 	while (list->first)
 		give_back(list->first);
+}
+
+void sl_handle_list_each_idle(
+	struct sl_handle_list *list, void (*fn)(void *ctx, struct sl_handle *handle), void *ctx)
+{
+	for (struct handle_box *box = list->first; box; box = box->next)
+		if (!box->used)
+			fn(ctx, box->handle);
 }
 
 /* __gc */
@@ -150,5 +159,6 @@ struct sl_handle *sl_handle_check(lua_State *L, int arg, const char *kind)
 {
 	struct handle_box *box = luaL_checkudata(L, arg, kind);
 
+	box->used = true;
 	return box->handle;
 }

@@ -29,6 +29,11 @@ void sl_handle_list_attach(lua_State *L, struct sl_handle_list *list);
 /* Gives all references back; the state's userdata are dead and must not be used any more. */
 void sl_handle_list_drop(struct sl_handle_list *list);
 
+/* Calls fn(ctx, handle) for each userdata whose object this state never used, see
+ * sl_handle_check(). */
+void sl_handle_list_each_idle(struct sl_handle_list *list,
+	void (*fn)(void *ctx, struct sl_handle *handle), void *ctx);
+
 /* Makes the metatable of a kind, with @methods, which may be NULL. [-0, +0, m] */
 void sl_handle_define(lua_State *L, const char *kind, const luaL_Reg *methods);
 
@@ -44,5 +49,6 @@ int sl_handle_push_new(lua_State *L, struct sl_handle *handle);
  * [-0, +0, -] */
 struct sl_handle *sl_handle_at(lua_State *L, int index);
 
-/* The handle of this kind at argument @arg; raises if it is something else. [-0, +0, v] */
+/* The handle of this kind at argument @arg, which counts as used from now on; raises if it is
+ * something else. [-0, +0, v] */
 struct sl_handle *sl_handle_check(lua_State *L, int arg, const char *kind);

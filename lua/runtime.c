@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "lua/deadlock.h"
 #include "lua/mod_io.h"
 #include "lua/monitor.h"
 #include "lua/outcome.h"
@@ -35,6 +36,12 @@ static void busy(void *ctx)
 	sl_monitor_rouse(runtime->monitor);
 }
 
+/* A thread has run out of work. */
+static void idle(void *ctx)
+{
+	sl_deadlock_check(ctx);
+}
+
 static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *config,
 	struct sl_error *err)
 {
@@ -45,7 +52,7 @@ static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *conf
 	runtime->scope = sl_scope_new(NULL, &runtime->scopes_lock);
 	if (!runtime->scope)
 		return sl_fail(err, SL_ENOMEM, "not enough memory for a runtime");
-	code = sl_scheduler_new(config->threads, busy, runtime, &runtime->scheduler, err);
+	code = sl_scheduler_new(config->threads, busy, idle, runtime, &runtime->scheduler, err);
 	if (code == 0)
 		code = sl_reactor_new(&runtime->reactor, err);
 	if (code == 0)

@@ -36,6 +36,7 @@ struct sl_runtime {
 
 	pthread_mutex_t scopes_lock;
 	struct sl_scope *scope; /* the task's; immutable after new */
+	char deadlock[480];     /* guarded by: scopes_lock; the last one in words */
 
 	_Atomic uint64_t n_goroutines; /* begun so far; the next one's number */
 	_Atomic uint64_t n_failed;     /* spawned ones that raised */

@@ -39,8 +39,9 @@ struct processor {
 };
 
 struct sl_scheduler {
-	void (*busy)(void *ctx); /* immutable after new */
-	void *busy_ctx;
+	void (*busy)(void *ctx); /* immutable after new, and the next two */
+	void (*idle)(void *ctx);
+	void *ctx;
 	unsigned n_processors;
 	struct processor *processors; /* immutable after new */
 
@@ -236,11 +237,14 @@ static void spin(struct sl_scheduler *scheduler)
  * is seen here. */
 static void sleep_idle(struct sl_scheduler *scheduler)
 {
-	unsigned seq;
+	unsigned seq, n_asleep;
 
 	spin(scheduler);
 	seq = atomic_load(&scheduler->wake_seq);
-	atomic_fetch_add(&scheduler->n_sleeping, 1);
+	n_asleep = atomic_fetch_add(&scheduler->n_sleeping, 1) + 1;
+	if (n_asleep + atomic_load(&scheduler->n_free) >= scheduler->n_processors &&
+		sl_scheduler_queued(scheduler) == 0 && !stopped(scheduler))
+		scheduler->idle(scheduler->ctx);
 	if (sl_scheduler_queued(scheduler) == 0 && !stopped(scheduler))
 		syscall(SYS_futex, &scheduler->wake_seq, FUTEX_WAIT_PRIVATE, seq, NULL);
 	atomic_fetch_sub(&scheduler->n_sleeping, 1);
@@ -321,7 +325,7 @@ static void call_for_help(struct sl_scheduler *scheduler)
 	else if (atomic_load(&scheduler->n_free) > 0)
 		employ_processor(scheduler);
 	else
-		scheduler->busy(scheduler->busy_ctx);
+		scheduler->busy(scheduler->ctx);
 }
 
 void sl_scheduler_ready(struct sl_scheduler *scheduler, struct sl_goroutine *goroutine)
@@ -346,6 +350,7 @@ static bool await_processor(struct sl_worker *worker)
 {
 	struct sl_scheduler *scheduler = worker->scheduler;
 
+	scheduler->idle(scheduler->ctx);
 	pthread_mutex_lock(&scheduler->lock);
 	scheduler->n_spares++;
 	while (!stopped(scheduler) && !scheduler->free)
@@ -512,8 +517,8 @@ static unsigned count_cpus(void)
 	return n > 0 ? (unsigned)n : 1;
 }
 
-int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void *ctx,
-	struct sl_scheduler **out, struct sl_error *err)
+int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void (*idle)(void *ctx),
+	void *ctx, struct sl_scheduler **out, struct sl_error *err)
 {
 	struct sl_scheduler *scheduler = calloc(1, sizeof(*scheduler));
 
@@ -532,7 +537,8 @@ int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void *ctx,
 	pthread_cond_init(&scheduler->spares, NULL);
 	queue_init(&scheduler->inject);
 	scheduler->busy = busy;
-	scheduler->busy_ctx = ctx;
+	scheduler->idle = idle;
+	scheduler->ctx = ctx;
 	scheduler->n_processors = n_threads;
 	for (unsigned i = n_threads; i > 0; i--) {
 		pthread_mutex_init(&scheduler->processors[i - 1].lock, NULL);

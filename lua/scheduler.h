@@ -36,9 +36,10 @@ struct sl_worker {
 };
 
 /* Up to @n_threads run Lua at once; 0: as many as there are CPUs. Starts none. busy(ctx) is
- * called when something is ready and all threads have something to do already. */
-int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void *ctx,
-	struct sl_scheduler **out, struct sl_error *err) sl_must_check;
+ * called when something is ready and all threads have something to do already; idle(ctx) when
+ * a thread has nothing to do, and maybe none has. */
+int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void (*idle)(void *ctx),
+	void *ctx, struct sl_scheduler **out, struct sl_error *err) sl_must_check;
 
 /* Nobody may be in it. */
 void sl_scheduler_free(struct sl_scheduler *scheduler);

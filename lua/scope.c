@@ -148,6 +148,20 @@ struct sl_pressed sl_scope_press(struct sl_scope *scope)
 	return pressed;
 }
 
+bool sl_scope_each_locked(struct sl_scope *scope,
+	bool (*fn)(struct sl_goroutine *goroutine, void *ctx), void *ctx)
+{
+	if (scope->n_live == 0)
+		return true;
+	for (struct sl_goroutine *g = scope->goroutines; g; g = g->scope_next)
+		if (!fn(g, ctx))
+			return false;
+	for (struct sl_scope *child = scope->children; child; child = child->next)
+		if (!sl_scope_each_locked(child, fn, ctx))
+			return false;
+	return true;
+}
+
 static bool enter(struct sl_goroutine *goroutine, struct sl_wait *wait)
 {
 	struct sl_scope *scope = wait->object;

@@ -51,5 +51,10 @@ struct sl_pressed {
 /* Stops once more those in it and below that go on running. */
 struct sl_pressed sl_scope_press(struct sl_scope *scope);
 
+/* Calls fn(goroutine, ctx) for each in it and below, as long as it returns true. Under the
+ * scopes' lock. */
+bool sl_scope_each_locked(struct sl_scope *scope,
+	bool (*fn)(struct sl_goroutine *goroutine, void *ctx), void *ctx);
+
 /* For a wait on a scope: until nobody is in it. */
 extern const struct sl_wait_kind sl_scope_wait_kind;

@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lua/goroutine.h"
@@ -15,6 +16,8 @@ struct wait_group {
 	pthread_mutex_t lock;
 	lua_Integer count;         /* guarded by: lock */
 	struct sl_waiters waiters; /* guarded by: lock */
+	uint64_t missed;           /* guarded by: lock; a goroutine that ended without done() */
+	uint64_t n_missed;         /* guarded by: lock; how many did */
 };
 
 static void free_group(struct sl_handle *handle)
@@ -101,7 +104,38 @@ static void leave(struct sl_goroutine *goroutine, struct sl_wait *wait)
 	pthread_mutex_unlock(&group->lock);
 }
 
-static const struct sl_wait_kind wait_kind = {.name = KIND, .enter = enter, .leave = leave};
+void sl_wait_group_missed(void *ctx, struct sl_handle *handle)
+{
+	struct wait_group *group = (struct wait_group *)handle;
+
+	if (handle->free != free_group)
+		return;
+	pthread_mutex_lock(&group->lock);
+	group->missed = ((struct sl_goroutine *)ctx)->id;
+	group->n_missed++;
+	pthread_mutex_unlock(&group->lock);
+}
+
+static void describe(const struct sl_wait *wait, char *text, size_t size)
+{
+	struct wait_group *group = wait->object;
+
+	pthread_mutex_lock(&group->lock);
+	if (group->n_missed > 0)
+		snprintf(text, size, " (%lld to go; goroutine %llu%s ended without its done())",
+			(long long)group->count, (unsigned long long)group->missed,
+			group->n_missed > 1 ? " and others" : "");
+	else
+		snprintf(text, size, " (%lld to go)", (long long)group->count);
+	pthread_mutex_unlock(&group->lock);
+}
+
+static const struct sl_wait_kind wait_kind = {
+	.name = KIND,
+	.enter = enter,
+	.leave = leave,
+	.describe = describe,
+};
 
 static int waited(lua_State *L, int status, lua_KContext ctx)
 {
