@@ -123,7 +123,7 @@ static void on_stop_signal(void *ctx)
 		return;
 	}
 	agent->stopping = true;
-	sl_log(SL_LOG_NOTICE, "stopping running=%zu drain=%s", sl_jobs_n_live(agent->jobs),
+	sl_log(SL_LOG_NOTICE, "draining running=%zu at_most=%s", sl_jobs_n_live(agent->jobs),
 		sl_duration_format(agent->options->drain_ms, time, sizeof(time)));
 	sl_service_stop_listening(agent->service);
 	sl_loop_timer_set(agent->drain, agent->options->drain_ms);
