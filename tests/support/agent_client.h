@@ -28,7 +28,8 @@ void test_agent_start(struct test_agent *agent, const char *const flags[]);
  * directory. */
 int test_agent_stop(struct test_agent *agent, int signo);
 
-/* Resident memory of process @pid, and descriptors that it has open. */
+/* Resident memory of process @pid (0 in a sanitizer's build, where it says nothing), and
+ * descriptors that it has open. */
 size_t test_process_rss(pid_t pid);
 size_t test_process_fds(pid_t pid);
 
