@@ -19,18 +19,43 @@ static void set_description(lua_State *L)
 	sl_dsl_set_field(L, "description");
 }
 
+/* What a command line means, as the function that is sent. Its output goes where the task's
+ * goes; its status decides. */
+static const char shell_command[] = "local command = ...\n"
+				    "return function()\n"
+				    "  local ok, how, number = os.execute(command)\n"
+				    "  if ok then return true end\n"
+				    "  return false, (how == 'signal' and 'killed by signal ' "
+                                    "or 'exit status ') .. number\n"
+				    "end\n";
+
+/* Replaces the command line at 2 by a function that runs it. */
+static void make_shell_command(lua_State *L)
+{
+	const char *text = lua_tostring(L, 2);
+
+	if (*text == '\0' || strlen(text) != lua_rawlen(L, 2))
+		sl_dsl_complain(L, 1, "command: that is no command line");
+	/* Called by its own text, as load() does it: so it can be cut from there. */
+	if (luaL_loadbufferx(L, shell_command, sizeof(shell_command) - 1, shell_command, "t") !=
+		LUA_OK)
+		lua_error(L);
+	lua_pushvalue(L, 2);
+	lua_call(L, 1, 1);
+	lua_replace(L, 2);
+}
+
 static void set_command(lua_State *L)
 {
+	lua_settop(L, 2);
 	if (lua_type(L, 2) == LUA_TSTRING)
-		sl_dsl_complain(L, 1,
-			"command: shell command lines are not supported by this version; give "
-			"it a function");
+		make_shell_command(L);
 	if (!lua_isfunction(L, 2))
-		sl_dsl_complain(
-			L, 1, "command: expected a function, got %s", luaL_typename(L, 2));
+		sl_dsl_complain(L, 1,
+			"command: expected a function or a shell command line, got %s",
+			luaL_typename(L, 2));
 	if (lua_iscfunction(L, 2))
 		sl_dsl_complain(L, 1, "command: expected a function written in Lua");
-	lua_settop(L, 2);
 	sl_dsl_set_field(L, "command");
 }
 

@@ -181,6 +181,13 @@ end):build()
         result = self.assertExit(self.sloth("run", path, "-o", "json", agents=[self.agent()]), 0)
         self.assertEqual(result.json()["tasks"][0]["message"], "hello, you")
 
+    def test_a_command_line_runs_with_the_tasks_environment(self):
+        path = self.workflow('task("x"):delegate_to("web-01"):env({ WHO = "you" }):workdir("/usr")\n'
+                             ':command("echo hello $WHO in $PWD; exit 4"):build()')
+        result = self.assertExit(self.sloth("run", path, agents=[self.agent()]), 1)
+        self.assertRegex(result.out, r"web-01 │ .*hello you in /usr")
+        self.assertIn("exit status 4", result.out)
+
     def test_a_module_that_is_not_there_is_named(self):
         path = self.workflow('task("x"):delegate_to("web-01"):command(function()\n'
                              'return require("no_such_thing") end):build()')

@@ -177,9 +177,10 @@ START_TEST(a_mistake_in_a_call_names_its_line_and_what_to_do)
 		{"task('')", 1, "a name has 1 to 256 bytes"},
 		{"task('a\\nb')", 1, "on one line"},
 		{"task('x')\ntask('x')", 2, "there is a task 'x' already, from "},
-		{"task('x'):command('uptime')", 1,
-			"shell command lines are not supported by this version"},
-		{"task('x'):command()", 1, "command: expected a function, got nil"},
+		{"task('x'):command('')", 1, "command: that is no command line"},
+		{"task('x'):command('a\\0b')", 1, "command: that is no command line"},
+		{"task('x'):command()", 1,
+			"command: expected a function or a shell command line, got nil"},
 		{"task('x'):command(print)", 1, "written in Lua"},
 		{"task('x')" COMMAND COMMAND, 1, "its command is set twice"},
 		{"task('x'):build()", 1, "it has no command"},
@@ -747,7 +748,7 @@ START_TEST(modules_beside_the_file_that_the_code_requires_go_along)
 		"local function helper() return require('deep') end\n"
 		"task('x'):command(function() local s = 'unused'\n"
 		"  require('string') require(s) require('nowhere') return require('one'), "
-	        "helper()\n"
+		"helper()\n"
 		"end):build()\n"
 		"task('y'):command(function() end):build()\n"
 		"task('z'):command(function() return require('broken') end):build()\n");
