@@ -10,6 +10,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,12 @@
 /* What building a text function may execute: the few instructions that make the closure. */
 #define PRELUDE_INSTRUCTIONS 16
 
+/* Which variable of a function wants what is being made, or led to it: for messages. */
+struct need {
+	const char *kind; /* "upvalue", "global"; NULL: none, it was asked for itself */
+	struct sl_bytes name;
+};
+
 struct build {
 	lua_State *L;
 	const struct sl_value *values;
@@ -32,7 +39,9 @@ struct build {
 	struct sl_error error;
 
 	struct sl_value *nodes; /* tables and functions, in the order of their numbers */
+	struct need *needs;     /* of the same numbers */
 	uint32_t n_nodes, max_nodes;
+	struct need need; /* of what is being made now */
 	bool has_meta;
 };
 
@@ -55,12 +64,18 @@ static uint32_t add_node(struct build *build, struct sl_value value)
 	if (build->n_nodes == build->max_nodes) {
 		uint32_t max = build->max_nodes ? build->max_nodes * 2 : 32;
 		struct sl_value *nodes = realloc(build->nodes, max * sizeof(*nodes));
+		struct need *needs;
 
 		if (!nodes)
 			stop(build, SL_ENOMEM, "not enough memory");
 		build->nodes = nodes;
+		needs = realloc(build->needs, max * sizeof(*needs));
+		if (!needs)
+			stop(build, SL_ENOMEM, "not enough memory");
+		build->needs = needs;
 		build->max_nodes = max;
 	}
+	build->needs[build->n_nodes] = build->need;
 	build->nodes[build->n_nodes++] = value;
 	lua_pushvalue(build->L, -1);
 	lua_rawseti(build->L, SLOT_NODES, build->n_nodes);
@@ -209,16 +224,39 @@ static void push_table(struct build *build, struct sl_table *table)
 		add_node(build, (struct sl_value){.kind = SL_VALUE_TABLE, .table = table});
 }
 
+/* The name and why it isn't here are on the top. That no place has the module takes Lua a list
+ * of places to say. */
+static _Noreturn void stop_missing(struct build *build)
+{
+	const char *name = lua_tostring(build->L, -2), *why = lua_tostring(build->L, -1);
+	const struct need *need = &build->need;
+	char needed[120] = "", text[400], module[101], d;
+	bool missing;
+
+	if (need->kind)
+		snprintf(needed, sizeof(needed), " (needed by %s '%.*s')", need->kind,
+			(int)(need->name.size < 80 ? need->name.size : 80), need->name.data);
+	missing =
+		why && sscanf(why, "module '%100[^']' not foun%c", module, &d) == 2 && d == 'd';
+	/* Lua was asked for "a.b" as a module after module "a" was found to have no b. */
+	if (missing && strchr(name, '.') && strcmp(module, name) == 0)
+		snprintf(text, sizeof(text), "'%.100s' is not here%s", name, needed);
+	else if (missing)
+		snprintf(text, sizeof(text), "module '%s' is not installed here%s", module,
+			needed);
+	else
+		snprintf(text, sizeof(text), "'%.100s' is not here%s: %.160s", name, needed,
+			why ? why : "nothing is called that");
+	stop(build, SL_EINVALID, text);
+}
+
 static void push_named(struct build *build, struct sl_bytes name)
 {
 	lua_State *L = build->L;
 
 	lua_pushlstring(L, name.data, name.size);
-	if (!sl_names_push(L, lua_tostring(L, -1))) {
-		lua_pushfstring(
-			L, "'%s' is not here: %s", lua_tostring(L, -2), lua_tostring(L, -1));
-		stop(build, SL_EINVALID, lua_tostring(L, -1));
-	}
+	if (!sl_names_push(L, lua_tostring(L, -1)))
+		stop_missing(build);
 	lua_remove(L, -2);
 }
 
@@ -314,8 +352,10 @@ static void fill_text(struct build *build, uint32_t number, const struct sl_func
 		struct sl_upvalue *upvalue = find_upvalue(function, name);
 
 		lua_pop(build->L, 1);
-		if (upvalue)
-			join(build, number, i, upvalue->cell);
+		if (!upvalue)
+			continue;
+		build->need = (struct need){"upvalue", upvalue->name};
+		join(build, number, i, upvalue->cell);
 	}
 }
 
@@ -326,6 +366,8 @@ static void fill_globals(struct build *build, const struct sl_function *function
 
 	lua_pushglobaltable(L);
 	for (size_t i = 0; i < function->n_globals; i++) {
+		if (function->globals[i].key.kind == SL_VALUE_STRING)
+			build->need = (struct need){"global", function->globals[i].key.string};
 		push(build, function->globals[i].key);
 		lua_pushvalue(L, -1);
 		if (lua_rawget(L, -3) == LUA_TNIL) {
@@ -382,6 +424,7 @@ static int l_build(lua_State *L)
 		push(build, build->values[i]);
 	for (uint32_t i = 0; i < build->n_nodes; i++) {
 		lua_rawgeti(L, SLOT_NODES, i + 1);
+		build->need = build->needs[i];
 		if (build->nodes[i].kind == SL_VALUE_TABLE)
 			fill_table(build, build->nodes[i].table);
 		else
@@ -441,6 +484,7 @@ int sl_transfer_in(lua_State *L, const struct sl_value *values, size_t n, struct
 		lua_gc(L, LUA_GCRESTART);
 	clear_marks(&build);
 	free(build.nodes);
+	free(build.needs);
 	if (code != 0 && err)
 		*err = build.error;
 	return code;

@@ -335,8 +335,36 @@ START_TEST(a_module_that_is_not_here_is_an_error)
 
 	open_states();
 	ck_assert_int_eq(sl_transfer_in(into, &value, 1, &error), SL_EINVALID);
-	ck_assert_ptr_nonnull(strstr(error.text, "'surely.not.here' is not here"));
+	ck_assert_str_eq(error.text, "module 'surely.not' is not installed here");
 	ck_assert_int_eq(lua_gettop(into), 0);
+	value.string = sl_bytes_of("string.nothing");
+	ck_assert_int_eq(sl_transfer_in(into, &value, 1, &error), SL_EINVALID);
+	ck_assert_ptr_nonnull(strstr(error.text, "'string.nothing' is not here"));
+	close_states();
+}
+END_TEST
+
+START_TEST(what_needs_a_module_that_is_not_here_is_named)
+{
+	struct sl_pair field = {.key = {.kind = SL_VALUE_STRING, .string = sl_bytes_of("json")},
+		.value = {.kind = SL_VALUE_NAMED, .string = sl_bytes_of("nowhere.encode")}};
+	struct sl_table inner = {.pairs = &field, .n_pairs = 1};
+	struct sl_pair deep = {
+		.key = field.key, .value = {.kind = SL_VALUE_TABLE, .table = &inner}};
+	struct sl_table conf = {.pairs = &deep, .n_pairs = 1};
+	struct sl_cell cell = {.value = {.kind = SL_VALUE_TABLE, .table = &conf}};
+	struct sl_upvalue upvalue = {sl_bytes_of("conf"), &cell};
+	struct sl_function function = {.text = sl_bytes_of("function() return conf end"),
+		.file = sl_bytes_of("a.sloth"),
+		.line = 1,
+		.upvalues = &upvalue,
+		.n_upvalues = 1};
+	struct sl_value value = {.kind = SL_VALUE_FUNCTION, .function = &function};
+
+	open_states();
+	ck_assert_int_eq(sl_transfer_in(into, &value, 1, &error), SL_EINVALID);
+	ck_assert_str_eq(error.text,
+		"module 'nowhere' is not installed here (needed by upvalue 'conf')");
 	close_states();
 }
 END_TEST
@@ -395,4 +423,5 @@ SL_CHECK_MAIN("transfer", plain_values_arrive_as_they_were,
 	a_parcel_that_is_full_is_an_error, a_text_function_finds_its_variables_by_name,
 	text_functions_share_variables, a_text_that_cannot_be_cut_says_why,
 	a_text_that_is_more_than_a_function_is_refused, a_syntax_error_names_file_and_line,
-	a_module_that_is_not_here_is_an_error, a_handle_crosses_by_reference_and_is_freed_once)
+	a_module_that_is_not_here_is_an_error, what_needs_a_module_that_is_not_here_is_named,
+	a_handle_crosses_by_reference_and_is_freed_once)
