@@ -47,3 +47,13 @@ void sl_modules_open(lua_State *L)
 		lua_pop(L, 1);
 	}
 }
+
+const char *sl_modules_push(lua_State *L, size_t i)
+{
+	if (i >= sizeof(modules) / sizeof(modules[0]))
+		return NULL;
+	lua_pushcfunction(L, modules[i].func);
+	lua_pushstring(L, modules[i].name);
+	lua_call(L, 1, 1);
+	return modules[i].name;
+}

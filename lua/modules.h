@@ -9,9 +9,15 @@
  */
 
 #include <lua.h>
+#include <stddef.h>
 
 /* Furnishes a new state. [-0, +0, m] */
 void sl_modules_open(lua_State *L);
+
+/* Pushes the @i-th of our modules, as a task has it, and returns its name; pushes nothing and
+ * returns NULL behind the last. In any state: its functions may want a goroutine around them.
+ * [-0, +(1|0), m] */
+const char *sl_modules_push(lua_State *L, size_t i);
 
 /* Each opens one of ours; a lua_CFunction for luaL_requiref(). */
 int sl_open_goroutine(lua_State *L);

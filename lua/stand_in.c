@@ -6,80 +6,35 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "lua/modules.h"
 
-static int only_in_a_task(lua_State *L, const char *name)
+/* Modules that a task may have one day: a file that captures one says so where it is missing.
+ */
+static const struct {
+	const char *name;
+	const char *functions[20];
+} planned[] = {
+	{"http", {"get", "post", "put", "patch", "delete", "head", "request"}},
+	{"exec", {"run"}},
+	{"fs", {"read", "write", "append", "exists", "stat", "mkdir", "remove", "list", "glob",
+		       "copy", "rename", "tmp", "basename", "dirname", "join"}},
+	{"json", {"encode", "decode"}},
+};
+
+/* Any function that only a task has: f(…) */
+static int l_only_in_a_task(lua_State *L)
 {
-	return luaL_error(L, "%s can only be called inside a task", name);
+	return luaL_error(
+		L, "%s can only be called inside a task", lua_tostring(L, lua_upvalueindex(1)));
 }
 
-/* Each needs a function in C of its own: by that it is known when it is captured. */
-#define STAND_IN(module, name)                                                                 \
-	static int l_##module##_##name(lua_State *L)                                           \
-	{                                                                                      \
-		return only_in_a_task(L, #module "." #name);                                   \
-	}
-#define ENTRY(module, name) {#name, l_##module##_##name},
-
-#define GOROUTINE(X)                                                                           \
-	X(goroutine, spawn)                                                                    \
-	X(goroutine, spawn_many)                                                               \
-	X(goroutine, wait_group)                                                               \
-	X(goroutine, pool_create)                                                              \
-	X(goroutine, pool_submit)                                                              \
-	X(goroutine, pool_wait)                                                                \
-	X(goroutine, pool_close)                                                               \
-	X(goroutine, pool_stats)                                                               \
-	X(goroutine, async)                                                                    \
-	X(goroutine, await)                                                                    \
-	X(goroutine, await_all)                                                                \
-	X(goroutine, sleep)                                                                    \
-	X(goroutine, timeout)
-
-#define HTTP(X)                                                                                \
-	X(http, get)                                                                           \
-	X(http, post)                                                                          \
-	X(http, put)                                                                           \
-	X(http, patch)                                                                         \
-	X(http, delete)                                                                        \
-	X(http, head)                                                                          \
-	X(http, request)
-
-#define EXEC(X) X(exec, run)
-
-#define FS(X)                                                                                  \
-	X(fs, read)                                                                            \
-	X(fs, write)                                                                           \
-	X(fs, append)                                                                          \
-	X(fs, exists)                                                                          \
-	X(fs, stat)                                                                            \
-	X(fs, mkdir)                                                                           \
-	X(fs, remove)                                                                          \
-	X(fs, list)                                                                            \
-	X(fs, glob)                                                                            \
-	X(fs, copy)                                                                            \
-	X(fs, rename)                                                                          \
-	X(fs, tmp)                                                                             \
-	X(fs, basename)                                                                        \
-	X(fs, dirname)                                                                         \
-	X(fs, join)
-
-#define JSON(X)                                                                                \
-	X(json, encode)                                                                        \
-	X(json, decode)
-
-GOROUTINE(STAND_IN)
-HTTP(STAND_IN)
-EXEC(STAND_IN)
-FS(STAND_IN)
-JSON(STAND_IN)
-
-/* clang-format off */
-static const luaL_Reg goroutine_functions[] = {GOROUTINE(ENTRY){NULL, NULL}};
-static const luaL_Reg http_functions[] = {HTTP(ENTRY){NULL, NULL}};
-static const luaL_Reg exec_functions[] = {EXEC(ENTRY){NULL, NULL}};
-static const luaL_Reg fs_functions[] = {FS(ENTRY){NULL, NULL}};
-static const luaL_Reg json_functions[] = {JSON(ENTRY){NULL, NULL}};
-/* clang-format on */
+/* Sets field @function of the module at the top to what stands in. [-0, +0, m] */
+static void stand_in(lua_State *L, const char *module, const char *function)
+{
+	lua_pushfstring(L, "%s.%s", module, function);
+	lua_pushcclosure(L, l_only_in_a_task, 1);
+	lua_setfield(L, -2, function);
+}
 
 /* Pushes the arguments as text, with tabs between. [-0, +1, e] */
 static const char *joined(lua_State *L)
@@ -140,8 +95,7 @@ static int l_log_print(lua_State *L)
 	return log_lines(L, SL_LOG_INFO);
 }
 
-/* print(...) */
-static int l_print(lua_State *L)
+int sl_stand_in_print(lua_State *L)
 {
 	fprintf(stderr, "%s\n", joined(L));
 	return 0;
@@ -156,28 +110,49 @@ static const luaL_Reg log_functions[] = {
 	{NULL, NULL},
 };
 
-static const struct {
-	const char *name;
-	const luaL_Reg *functions;
-} modules[] = {
-	{"goroutine", goroutine_functions},
-	{"http", http_functions},
-	{"exec", exec_functions},
-	{"fs", fs_functions},
-	{"json", json_functions},
-	{"log", log_functions},
-};
+/* Makes the module at the top, which is popped, known as @name. [-1, +0, m] */
+static void publish(lua_State *L, const char *name)
+{
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	lua_pushvalue(L, -2);
+	lua_setfield(L, -2, name);
+	lua_pop(L, 1);
+	lua_setglobal(L, name);
+}
+
+/* Replaces each function of the module at the top. */
+static void replace_functions(lua_State *L, const char *name)
+{
+	for (lua_pushnil(L); lua_next(L, -2);) {
+		bool is_function = lua_isfunction(L, -1) && lua_type(L, -2) == LUA_TSTRING;
+
+		lua_pop(L, 1);
+		if (!is_function)
+			continue;
+		lua_pushvalue(L, -2);
+		stand_in(L, name, lua_tostring(L, -2));
+		lua_pop(L, 1);
+	}
+}
+
+static void open_planned(lua_State *L, size_t i)
+{
+	lua_newtable(L);
+	for (size_t k = 0; planned[i].functions[k]; k++)
+		stand_in(L, planned[i].name, planned[i].functions[k]);
+	publish(L, planned[i].name);
+}
 
 void sl_stand_in_open(lua_State *L)
 {
-	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
-		lua_newtable(L);
-		luaL_setfuncs(L, modules[i].functions, 0);
-		lua_pushvalue(L, -1);
-		lua_setglobal(L, modules[i].name);
-		lua_setfield(L, -2, modules[i].name);
+	const char *name;
+
+	for (size_t i = 0; i < sizeof(planned) / sizeof(planned[0]); i++)
+		open_planned(L, i);
+	for (size_t i = 0; (name = sl_modules_push(L, i)) != NULL; i++) {
+		replace_functions(L, name);
+		if (strcmp(name, "log") == 0)
+			luaL_setfuncs(L, log_functions, 0);
+		publish(L, name);
 	}
-	lua_pop(L, 1);
-	lua_register(L, "print", l_print);
 }

@@ -12,5 +12,9 @@
 
 #include <lua.h>
 
-/* Puts the modules into package.loaded and the globals of @L. [-0, +0, m] */
+/* Puts the modules into package.loaded and the globals of @L. After sl_transfer_learn_names():
+ * what stands in is found by what it is, not by its function in C. [-0, +0, m] */
 void sl_stand_in_open(lua_State *L);
+
+/* print(…), to stderr. */
+int sl_stand_in_print(lua_State *L);

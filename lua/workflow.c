@@ -79,10 +79,11 @@ static int l_furnish(lua_State *L)
 	struct load *load = lua_touserdata(L, 1);
 
 	luaL_openlibs(L);
-	sl_stand_in_open(L);
+	lua_register(L, "print", sl_stand_in_print);
 	sl_dsl_open(L, load->args->words);
-	/* What comes after this is the file's own. */
+	/* What comes after this is the file's own, or found in package.loaded. */
 	sl_transfer_learn_names(L);
+	sl_stand_in_open(L);
 	extend_package_path(L, load->workflow->path);
 	define_globals(load->workflow, load->args);
 	return 0;
