@@ -30,12 +30,13 @@ class Faults(Case):
         self.assertRegex(result.out + result.err, r"signal 9")
         self.assertExit(self.sloth("exec", "web-01", "-e", "return true", agents=[agent]), 0)
 
+    @unittest.skipIf(SANITIZED, "a sanitizer answers the fault itself")
     def test_a_segfault_is_contained(self):
         agent = self.agent()
         process = self.start("run", self.workflow(self.SLEEPER), agents=[agent])
         os.kill(self.worker_pid(process), signal.SIGSEGV)
         result = self.assertExit(self.finish(process), 1)
-        self.assertRegex(result.out + result.err, "signal 6" if SANITIZED else "signal 11")
+        self.assertRegex(result.out + result.err, r"signal 11")
 
     def test_a_killed_agent_leaves_an_unknown_result_and_no_process(self):
         agent = self.agent()
