@@ -21,23 +21,6 @@
 /* The least time between two attempts at what may fail again at once. */
 #define RETRY_MS 1000
 
-/* How much is read from one hand before the others have their turn. */
-#define MAX_READS 8
-
-struct sl_hand {
-	TAILQ_ENTRY(sl_hand) link; /* sl_crew.idle or .taken */
-	struct sl_crew *crew;
-	pid_t pid;
-	int fd;
-	struct sl_loop_watch *watch;
-	struct sl_buffer in, out;
-	bool taken;
-	bool link_ended;  /* nothing more is read from it or written to it */
-	bool kill_wanted; /* the spawner has still to be told */
-	struct sl_hand_end end;
-	void *user;
-};
-
 TAILQ_HEAD(hand_list, sl_hand);
 
 struct sl_crew {
@@ -64,145 +47,40 @@ struct sl_crew {
 
 static void talk_to_spawner(struct sl_crew *crew);
 
-static void end_link(struct sl_hand *hand)
+static void on_frame(void *ctx, struct sl_hand *hand, const struct sl_link_frame *frame)
 {
-	hand->link_ended = true;
-	sl_loop_watch_set(hand->watch, 0);
+	struct sl_crew *crew = ctx;
+
+	crew->ops->frame(crew->ctx, hand, frame);
 }
 
-void sl_hand_kill(struct sl_hand *hand)
+static void on_paused(void *ctx, struct sl_hand *hand)
 {
-	if (hand->end.was_killed || hand->end.broke_link)
-		return;
-	hand->end.was_killed = true;
-	hand->kill_wanted = true;
-	hand->crew->kill_wanted = true;
-	talk_to_spawner(hand->crew);
+	struct sl_crew *crew = ctx;
+
+	crew->ops->paused(crew->ctx, hand);
 }
 
-void sl_hand_condemn(struct sl_hand *hand, const struct sl_error *why)
+static void on_kill(void *ctx, struct sl_hand *hand)
 {
-	sl_log(SL_LOG_WARNING, "worker ended for what it wrote pid=%d why=%s", (int)hand->pid,
-		why->text);
-	end_link(hand);
-	sl_hand_kill(hand);
-	hand->end.broke_link = true;
+	struct sl_crew *crew = ctx;
+
+	(void)hand;
+	crew->kill_wanted = true;
+	talk_to_spawner(crew);
 }
 
-static void free_hand(struct sl_hand *hand)
-{
-	sl_loop_watch_free(hand->watch);
-	close(hand->fd);
-	sl_buffer_deinit(&hand->in);
-	sl_buffer_deinit(&hand->out);
-	free(hand);
-}
-
-static void hand_over_frames(struct sl_hand *hand)
-{
-	struct sl_link_frame frame;
-	struct sl_error err;
-	size_t at = 0, used;
-	int result = 0;
-
-	while (!hand->link_ended) {
-		struct sl_bytes rest = {hand->in.data + at, hand->in.size - at};
-
-		result = sl_link_next(rest, &frame, &used, &err);
-		if (result != 0)
-			break;
-		at += used;
-		if (frame.kind == SL_LINK_BATCH || frame.kind == SL_LINK_FINISHED)
-			hand->crew->ops->frame(hand->crew->ctx, hand, &frame);
-		else
-			result = sl_fail(&err, SL_EPROTOCOL, "a frame that is for workers");
-		if (result < 0)
-			break;
-	}
-	if (result < 0)
-		sl_hand_condemn(hand, &err);
-	sl_buffer_consume(&hand->in, at);
-}
-
-/* Reads at most @max_reads pieces and hands over the frames in them. */
-static void read_hand(struct sl_hand *hand, int max_reads)
-{
-	struct sl_error err;
-	int result = 0;
-
-	for (int i = 0; i < max_reads && result == 0 && !hand->link_ended; i++) {
-		result = sl_link_receive(hand->fd, &hand->in, &err);
-		if (result == 0)
-			hand_over_frames(hand);
-	}
-	if (result < 0 && result != SL_ECLOSED)
-		sl_hand_condemn(hand, &err);
-	else if (result < 0)
-		end_link(hand);
-	/* What one big frame needed isn't needed for ever. */
-	if (hand->in.size == 0)
-		sl_buffer_deinit(&hand->in);
-	if (hand->taken)
-		hand->crew->ops->paused(hand->crew->ctx, hand);
-}
-
-static void write_hand(struct sl_hand *hand)
-{
-	struct sl_error err;
-	int result;
-
-	if (hand->link_ended)
-		return;
-	result = sl_link_flush(hand->fd, &hand->out, &err);
-	/* A hand that can't be written to may have left something to read; its end is told by
-	 * the spawner. */
-	if (result != SL_LINK_MORE)
-		sl_buffer_deinit(&hand->out);
-	sl_loop_watch_set(
-		hand->watch, SL_LOOP_READ | (result == SL_LINK_MORE ? SL_LOOP_WRITE : 0u));
-}
-
-static void on_hand(void *ctx, unsigned what)
-{
-	struct sl_hand *hand = ctx;
-
-	if (what & SL_LOOP_WRITE)
-		write_hand(hand);
-	if (what & SL_LOOP_READ)
-		read_hand(hand, MAX_READS);
-}
-
-void sl_hand_send(struct sl_hand *hand, const struct sl_link_frame *frame)
-{
-	struct sl_error err;
-
-	if (!sl_link_append(&hand->out, frame)) {
-		sl_fail(&err, SL_ENOMEM, "no memory for what it is to be told");
-		sl_hand_condemn(hand, &err);
-		return;
-	}
-	write_hand(hand);
-}
+static const struct sl_hand_ops hand_ops = {
+	.frame = on_frame, .paused = on_paused, .kill = on_kill};
 
 static void add_hand(struct sl_crew *crew, pid_t pid, int fd)
 {
-	struct sl_hand *hand = calloc(1, sizeof(*hand));
+	struct sl_hand *hand;
 	struct sl_error err;
 
-	if (hand) {
-		hand->crew = crew;
-		hand->pid = pid;
-		hand->fd = fd;
-		if (sl_loop_watch_new(crew->loop, fd, SL_LOOP_READ, on_hand, hand, &hand->watch,
-			    &err) < 0) {
-			free(hand);
-			hand = NULL;
-		}
-	}
-	if (!hand) {
-		/* The worker ends when its socket closes. */
-		close(fd);
-		sl_log(SL_LOG_ERROR, "no memory for a worker pid=%d", (int)pid);
+	if (sl_hand_new(crew->loop, pid, fd, &hand_ops, crew, &hand, &err) < 0) {
+		/* The worker ends, as its socket is closed. */
+		sl_log(SL_LOG_ERROR, "%s pid=%d", err.text, (int)pid);
 		return;
 	}
 	TAILQ_INSERT_TAIL(&crew->idle, hand, link);
@@ -237,7 +115,7 @@ static void lose_idle_hand(struct sl_crew *crew, struct sl_hand *hand)
 			hand->end.status);
 	TAILQ_REMOVE(&crew->idle, hand, link);
 	crew->n_idle--;
-	free_hand(hand);
+	sl_hand_free(hand);
 	hold_back(crew);
 }
 
@@ -247,12 +125,10 @@ static void lose_hand(struct sl_crew *crew, struct sl_hand *hand)
 		lose_idle_hand(crew, hand);
 		return;
 	}
-	/* Its last words; the socket holds a bounded number of them. */
-	if (!hand->link_ended)
-		read_hand(hand, 1024);
+	sl_hand_read_last_words(hand);
 	TAILQ_REMOVE(&crew->taken, hand, link);
 	crew->ops->gone(crew->ctx, hand, &hand->end);
-	free_hand(hand);
+	sl_hand_free(hand);
 }
 
 static void on_report(struct sl_crew *crew, const struct sl_spawner_report *report, int fd)
@@ -325,20 +201,28 @@ static bool ask_spawner(struct sl_crew *crew, enum sl_spawner_verb verb, int num
 	return n == sizeof(request);
 }
 
+static bool ask_to_kill(struct sl_crew *crew, struct hand_list *list)
+{
+	struct sl_hand *hand;
+
+	TAILQ_FOREACH(hand, list, link)
+	{
+		if (hand->kill_wanted && !ask_spawner(crew, SL_SPAWNER_KILL, hand->pid))
+			return false;
+		hand->kill_wanted = false;
+	}
+	return true;
+}
+
 /* Tells the spawner what it has still to be told, as far as the socket takes it. */
 static void talk_to_spawner(struct sl_crew *crew)
 {
-	struct sl_hand *hand;
 	bool stuck = false;
 
 	if (!crew->spawner)
 		return;
 	if (crew->kill_wanted) {
-		TAILQ_FOREACH(hand, &crew->taken, link)
-		if (!stuck && hand->kill_wanted) {
-			stuck = !ask_spawner(crew, SL_SPAWNER_KILL, hand->pid);
-			hand->kill_wanted = stuck;
-		}
+		stuck = !ask_to_kill(crew, &crew->taken) || !ask_to_kill(crew, &crew->idle);
 		crew->kill_wanted = stuck;
 	}
 	if (crew->n_unasked > 0 && !stuck) {
@@ -488,7 +372,7 @@ static void free_hands(struct hand_list *list)
 
 	while ((hand = TAILQ_FIRST(list))) {
 		TAILQ_REMOVE(list, hand, link);
-		free_hand(hand);
+		sl_hand_free(hand);
 	}
 }
 
@@ -536,14 +420,4 @@ void sl_crew_fill(struct sl_crew *crew, size_t n_waiting)
 size_t sl_crew_n_idle(const struct sl_crew *crew)
 {
 	return crew->n_idle;
-}
-
-void *sl_hand_user(const struct sl_hand *hand)
-{
-	return hand->user;
-}
-
-pid_t sl_hand_pid(const struct sl_hand *hand)
-{
-	return hand->pid;
 }

@@ -2,29 +2,18 @@
 #pragma once
 
 /*
- * Crew: main's side of the worker processes. A hand is one worker: idle, in
- * stock until it is taken; then it runs one task and is gone. The crew keeps
- * the spawner alive: when that dies, all hands die with it and a new one is
- * started, at most once a second.
+ * Crew: all worker processes, as main sees them: a stock of idle hands, and
+ * those that were taken. The crew keeps the spawner alive: when that dies, all
+ * hands die with it and a new one is started, at most once a second.
  *
  * Threads: the loop's.
  */
 
-#include <sys/types.h>
-
-#include "agent/link.h"
+#include "agent/hand.h"
 
 struct sl_crew;
 struct sl_error;
-struct sl_hand;
 struct sl_loop;
-
-struct sl_hand_end {
-	int status;      /* as of wait(); meaningless with spawner_died */
-	bool was_killed; /* by sl_hand_kill() */
-	bool broke_link; /* it wrote what is no frame, or what was not its to write */
-	bool spawner_died;
-};
 
 struct sl_crew_ops {
 	/* There is a hand to take. */
@@ -50,24 +39,11 @@ void sl_crew_free(struct sl_crew *crew);
 /* To be called for each SIGCHLD. */
 void sl_crew_on_child(struct sl_crew *crew);
 
-/* Takes the hand that has been idle longest; NULL when there is none yet. Returns a borrowed
- * pointer that is valid until gone() was called with it. */
+/* Takes the hand that has been idle longest; NULL when there is none yet. @user is
+ * its user from now on. Returns a borrowed pointer, valid until gone() was called with it. */
 struct sl_hand *sl_crew_take(struct sl_crew *crew, void *user);
 
 /* Has the stock filled up again, and @n_waiting hands made for those who need one now. */
 void sl_crew_fill(struct sl_crew *crew, size_t n_waiting);
 
 size_t sl_crew_n_idle(const struct sl_crew *crew);
-
-/* The user that take() was given. */
-void *sl_hand_user(const struct sl_hand *hand);
-pid_t sl_hand_pid(const struct sl_hand *hand);
-
-/* Sends a frame; gone() will come for a hand that can't take it any more. */
-void sl_hand_send(struct sl_hand *hand, const struct sl_link_frame *frame);
-
-/* Ends it and what it started; gone() follows. More than once is fine. */
-void sl_hand_kill(struct sl_hand *hand);
-
-/* Ends it for what it wrote. */
-void sl_hand_condemn(struct sl_hand *hand, const struct sl_error *why);

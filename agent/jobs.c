@@ -139,19 +139,19 @@ static void on_hand_ready(void *ctx)
 static void on_frame(void *ctx, struct sl_hand *hand, const struct sl_link_frame *frame)
 {
 	(void)ctx;
-	sl_job_take_frame(sl_hand_user(hand), frame);
+	sl_job_take_frame(hand->user, frame);
 }
 
 static void on_paused(void *ctx, struct sl_hand *hand)
 {
 	(void)ctx;
-	sl_job_take_pause(sl_hand_user(hand));
+	sl_job_take_pause(hand->user);
 }
 
 static void on_gone(void *ctx, struct sl_hand *hand, const struct sl_hand_end *end)
 {
 	struct sl_jobs *jobs = ctx;
-	struct sl_job *job = sl_hand_user(hand);
+	struct sl_job *job = hand->user;
 
 	sl_job_take_end(job, end);
 	drop(jobs, job);

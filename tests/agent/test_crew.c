@@ -330,7 +330,7 @@ START_TEST(a_worker_holds_nobody_elses_descriptors)
 	set_up();
 	hand = give("wait");
 	run_until(is_one_here);
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)sl_hand_pid(hand));
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)hand->pid);
 	fds = opendir(path);
 	ck_assert_ptr_nonnull(fds);
 	while ((entry = readdir(fds)))
@@ -388,7 +388,7 @@ START_TEST(a_dead_spawner_takes_its_workers_along_and_is_replaced)
 	set_up();
 	hand = give("orphans");
 	run_until(are_orphans_told);
-	worker = sl_hand_pid(hand);
+	worker = hand->pid;
 	kill(parent_of(worker), SIGKILL);
 	run_until(is_one_gone);
 	ck_assert(last_end.spawner_died);
@@ -416,7 +416,7 @@ static pid_t lend_out_a_main(pid_t *out_worker)
 		pid_t worker;
 
 		set_up();
-		worker = sl_hand_pid(give("wait"));
+		worker = give("wait")->pid;
 		run_until(is_one_here);
 		if (write(ends[1], &worker, sizeof(worker)) < 0)
 			_exit(1);
