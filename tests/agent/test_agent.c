@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "proto/identity.h"
 #include "proto/limits.h"
 #include "tests/support/agent_client.h"
 #include "tests/support/check_main.h"
@@ -341,6 +342,91 @@ START_TEST(nothing_but_hello_is_answered_before_hello)
 }
 END_TEST
 
+static void start_on_tcp(const char *keys_path)
+{
+	const char *const flags[] = {"--authorized-keys", keys_path, NULL};
+
+	test_agent_start_on(&agent, "tcp://127.0.0.1:0", flags);
+	ck_assert_ptr_nonnull(strstr(agent.address, "tcp://127.0.0.1:"));
+	test_client_open(&client, agent.address, false);
+}
+
+static void load_local_key(struct sl_identity *out)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/state/local.key", agent.dir);
+	ck_assert_int_eq(sl_identity_load(path, out, NULL), 0);
+}
+
+START_TEST(on_tcp_the_local_key_is_welcome)
+{
+	struct sl_identity identity;
+	struct test_answer *answer;
+
+	start_on_tcp("/nowhere");
+	load_local_key(&identity);
+	answer = test_client_sign_in(&client, &identity);
+	ck_assert(answer->reply.ok);
+	ck_assert_uint_gt(answer->reply.hello.max_message_bytes, 0);
+	test_answer_free(answer);
+	test_client_run(&client, 1, "function() end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	tear_down();
+}
+END_TEST
+
+START_TEST(on_tcp_a_stranger_is_denied_and_put_out)
+{
+	struct sl_request request = test_request(SL_OP_STAT, 0);
+	struct sl_identity stranger, local;
+	struct test_answer *answer;
+
+	start_on_tcp("/nowhere");
+	ck_assert_int_eq(sl_identity_generate(&stranger, NULL), 0);
+	answer = test_client_sign_in(&client, &stranger);
+	ck_assert(!answer->reply.ok);
+	ck_assert_int_eq(answer->reply.code, SL_EDENIED);
+	test_answer_free(answer);
+	ck_assert_ptr_null(test_client_call(&client, &request));
+	test_client_close(&client);
+
+	/* Who has a known key, but not the secret that belongs to it, is none. */
+	test_client_open(&client, agent.address, false);
+	load_local_key(&local);
+	memcpy(stranger.public_key, local.public_key, sizeof(local.public_key));
+	answer = test_client_sign_in(&client, &stranger);
+	ck_assert_int_eq(answer->reply.code, SL_EDENIED);
+	test_answer_free(answer);
+	test_client_close(&client);
+
+	test_client_open(&client, agent.address, false);
+	test_answer_free(test_client_sign_in(&client, &local));
+	ck_assert_uint_eq(get_stat().hello_failures, 2);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_key_that_is_added_is_welcome_at_once)
+{
+	char path[] = "/tmp/sloth-test-XXXXXX", text[80];
+	struct sl_identity identity;
+	struct test_answer *answer;
+	FILE *file = fdopen(mkstemp(path), "w");
+
+	start_on_tcp(path);
+	ck_assert_int_eq(sl_identity_generate(&identity, NULL), 0);
+	sl_public_key_format(identity.public_key, text, sizeof(text));
+	fprintf(file, "%s somebody\n", text);
+	fclose(file);
+	answer = test_client_sign_in(&client, &identity);
+	ck_assert(answer->reply.ok);
+	test_answer_free(answer);
+	unlink(path);
+	tear_down();
+}
+END_TEST
+
 START_TEST(garbage_is_refused_and_the_next_request_is_fine)
 {
 	static const char bomb[] = "\xdd\xff\xff\xff\xff\xdd\xff\xff\xff\xff";
@@ -556,7 +642,8 @@ SL_CHECK_MAIN("agent", a_task_that_does_nothing_succeeds_in_one_round_trip,
 	beyond_queue_the_agent_is_busy_and_says_when_to_come_back,
 	a_known_job_is_answered_and_not_run_again,
 	a_job_outlives_the_connection_that_brought_it, two_hundred_tasks_at_once_all_come_back,
-	nothing_but_hello_is_answered_before_hello,
+	nothing_but_hello_is_answered_before_hello, on_tcp_the_local_key_is_welcome,
+	on_tcp_a_stranger_is_denied_and_put_out, a_key_that_is_added_is_welcome_at_once,
 	garbage_is_refused_and_the_next_request_is_fine,
 	what_can_not_be_a_task_is_refused_by_name, a_cursor_beyond_the_last_event_is_an_error,
 	jobs_are_listed_filtered_and_forgotten,

@@ -14,6 +14,7 @@
 #include "common/parcel.h"
 #include "proto/endpoint.h"
 #include "proto/event_msg.h"
+#include "proto/identity.h"
 #include "proto/limits.h"
 #include "proto/task_msg.h"
 
@@ -47,14 +48,15 @@ static void read_address(struct test_agent *agent, int fd)
 	agent->address[size] = 0;
 }
 
-static void execute(const struct test_agent *agent, int ready, const char *const flags[])
+static void execute(const struct test_agent *agent, const char *listen, int ready,
+	const char *const flags[])
 {
-	char listen[128], state[128], fd[16];
-	const char *argv[MAX_FLAGS] = {SL_TEST_AGENT, "--listen", listen, "--state-dir", state,
-		"--ready-fd", fd, "--log-level", "warning"};
+	char ipc[128], state[128], fd[16];
+	const char *argv[MAX_FLAGS] = {SL_TEST_AGENT, "--listen", listen ? listen : ipc,
+		"--state-dir", state, "--ready-fd", fd, "--log-level", "warning"};
 	size_t n = 9;
 
-	snprintf(listen, sizeof(listen), "ipc://%s/agent.sock", agent->dir);
+	snprintf(ipc, sizeof(ipc), "ipc://%s/agent.sock", agent->dir);
 	snprintf(state, sizeof(state), "%s/state", agent->dir);
 	snprintf(fd, sizeof(fd), "%d", ready);
 	for (; flags && *flags && n < MAX_FLAGS - 1; flags++)
@@ -66,6 +68,12 @@ static void execute(const struct test_agent *agent, int ready, const char *const
 
 void test_agent_start(struct test_agent *agent, const char *const flags[])
 {
+	test_agent_start_on(agent, NULL, flags);
+}
+
+void test_agent_start_on(
+	struct test_agent *agent, const char *listen, const char *const flags[])
+{
 	int ends[2];
 
 	strcpy(agent->dir, "/tmp/sloth-test-XXXXXX");
@@ -75,7 +83,7 @@ void test_agent_start(struct test_agent *agent, const char *const flags[])
 	need(agent->pid >= 0);
 	if (agent->pid == 0) {
 		close(ends[0]);
-		execute(agent, ends[1], flags);
+		execute(agent, listen, ends[1], flags);
 	}
 	close(ends[1]);
 	read_address(agent, ends[0]);
@@ -241,6 +249,23 @@ uint32_t test_client_send_bytes(struct test_client *client, struct sl_bytes byte
 
 	need(sl_buffer_append(&body, bytes.data, bytes.size));
 	return send_buffer(client, &body);
+}
+
+struct test_answer *test_client_sign_in(
+	struct test_client *client, const struct sl_identity *identity)
+{
+	struct sl_request request = test_request(SL_OP_HELLO, 0);
+	sl_cleanup(test_answer_freep) struct test_answer *challenge =
+		test_client_call(client, &request);
+
+	need(challenge && challenge->reply.code == SL_EHELLO);
+	request.hello.signed_ = true;
+	memcpy(request.hello.key, identity->public_key, sizeof(request.hello.key));
+	sl_random(request.hello.nonce, sizeof(request.hello.nonce));
+	sl_identity_sign_hello(identity, challenge->reply.hello.name,
+		challenge->reply.hello.boot, challenge->reply.hello.nonce, request.hello.nonce,
+		request.hello.sig);
+	return test_client_call(client, &request);
 }
 
 static struct test_answer *find(struct test_client *client, uint32_t id)

@@ -13,6 +13,7 @@
 
 struct sl_conn;
 struct sl_endpoint;
+struct sl_identity;
 
 struct test_agent {
 	pid_t pid;
@@ -23,6 +24,10 @@ struct test_agent {
 /* Starts the program SL_TEST_AGENT on an ipc socket and waits until it is ready. @flags, ended
  * by NULL, go behind those that that takes; NULL for none. */
 void test_agent_start(struct test_agent *agent, const char *const flags[]);
+
+/* The same on the address @listen. */
+void test_agent_start_on(
+	struct test_agent *agent, const char *listen, const char *const flags[]);
 
 /* Sends @signo (0: none), waits for its end and returns the status as of wait(). Removes its
  * directory. */
@@ -56,6 +61,10 @@ struct test_client {
 /* Connects to @address. Says hello (without a signature) if @hello. */
 void test_client_open(struct test_client *client, const char *address, bool hello);
 void test_client_close(struct test_client *client);
+
+/* Says hello with the signature of @identity; returns what came of it. */
+struct test_answer *test_client_sign_in(
+	struct test_client *client, const struct sl_identity *identity);
 
 /* Sends @request, or any bytes; returns its id. */
 uint32_t test_client_send(struct test_client *client, const struct sl_request *request);
