@@ -137,10 +137,10 @@ class Faults(Case):
         process = self.start("run", self.workflow(self.SLEEPER), "--timeout", "5s",
                              agents=[agent])
         worker = self.worker_pid(process)
-        begun = agent.log().count("notice: stopping")
+        begun = agent.log().count("notice: draining")
         agent.process.send_signal(signal.SIGTERM)
         # Two at once would be one: the kernel doesn't count them.
-        wait_for(lambda: agent.log().count("notice: stopping") > begun, "the first was heard")
+        wait_for(lambda: agent.log().count("notice: draining") > begun, "the first was heard")
         agent.process.send_signal(signal.SIGTERM)
         wait_for(lambda: agent.process.poll() is not None, "the agent is gone", 5)
         wait_for(lambda: not alive(worker), "its worker too", 5)
