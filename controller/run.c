@@ -18,6 +18,7 @@
 #include "controller/render.h"
 #include "controller/stage.h"
 #include "proto/identity.h"
+#include "proto/limits.h"
 
 #define DETACH_MS 2000 /* between the first Ctrl-C and leaving */
 #define STOP_MS 5000   /* for jobs that were told to stop */
@@ -433,6 +434,61 @@ static void clean_up(struct sl_run *run)
 	free(run->stages);
 }
 
+static struct sl_value string_of(const char *text)
+{
+	return (struct sl_value){.kind = SL_VALUE_STRING, .string = sl_bytes_of(text)};
+}
+
+/* { success =, outputs = } */
+static bool add_result(
+	struct sl_parcel *parcel, const struct sl_stage *stage, struct sl_pair *out)
+{
+	bool succeeded = sl_stage_phase(stage) == SL_STAGE_SUCCEEDED;
+	struct sl_value outputs = sl_stage_outputs(stage);
+	struct sl_table *table = sl_parcel_alloc(parcel, sizeof(*table));
+
+	if (table)
+		table->pairs = sl_parcel_array(parcel, 2, sizeof(*table->pairs));
+	if (!table || !table->pairs)
+		return false;
+	table->pairs[table->n_pairs++] = (struct sl_pair){
+		string_of("success"), {.kind = SL_VALUE_BOOLEAN, .boolean = succeeded}};
+	if (outputs.kind != SL_VALUE_NIL)
+		table->pairs[table->n_pairs++] =
+			(struct sl_pair){string_of("outputs"), outputs};
+	*out = (struct sl_pair){
+		string_of(sl_stage_name(stage)), {.kind = SL_VALUE_TABLE, .table = table}};
+	return true;
+}
+
+/* Tells the workflow's on_complete, unless jobs were left to their agents: it isn't over then.
+ */
+static void tell_complete(struct sl_run *run)
+{
+	struct sl_parcel *parcel = sl_parcel_new(SL_MAX_PARCEL_BYTES);
+	size_t n = run->plan->n_steps;
+	struct sl_table table = {0};
+	struct sl_value results = {.kind = SL_VALUE_TABLE, .table = &table};
+	struct sl_error err;
+	bool ok = sl_outcome_exit(&run->env.outcome) == SL_EXIT_OK;
+	int rc = 0;
+
+	if (parcel)
+		table.pairs = sl_parcel_array(parcel, n, sizeof(*table.pairs));
+	while (table.pairs && table.n_pairs < n &&
+		add_result(parcel, run->stages[table.n_pairs], &table.pairs[table.n_pairs]))
+		table.n_pairs++;
+	if (table.n_pairs < n)
+		rc = sl_fail(&err, SL_ENOMEM, "out of memory");
+	if (!rc)
+		rc = sl_workflow_tell_complete(run->plan->workflow, ok, &results, &err);
+	if (rc) {
+		fprintf(stderr, "sloth: workflow '%s': %s\n", run->plan->name, err.text);
+		run->env.outcome.hook_failed = true;
+	}
+	sl_parcel_free(parcel);
+}
+
 static int show_summary(struct sl_run *run, struct sl_error *err)
 {
 	struct sl_render_run summary = {
@@ -472,6 +528,8 @@ int sl_run(const struct sl_plan *plan, const struct sl_options *options, enum sl
 		set_deadline(&run);
 		sl_loop_set(run.env.loop, &run.next, run.begun_ms, start, &run);
 		sl_loop_run(run.env.loop);
+		if (plan->workflow && !run.env.outcome.n[SL_VERDICT_DETACHED])
+			tell_complete(&run);
 		rc = show_summary(&run, err);
 		*out = sl_outcome_exit(&run.env.outcome);
 	}

@@ -66,6 +66,11 @@ const char *sl_stage_name(const struct sl_stage *stage)
 	return stage->step->name;
 }
 
+struct sl_value sl_stage_outputs(const struct sl_stage *stage)
+{
+	return stage->outputs;
+}
+
 size_t sl_stage_n_parts(const struct sl_stage *stage)
 {
 	return stage->n_parts;

@@ -30,6 +30,10 @@ void sl_stage_free(struct sl_stage *stage);
 enum sl_stage_phase sl_stage_phase(const struct sl_stage *stage);
 const char *sl_stage_name(const struct sl_stage *stage);
 
+/* What it came to: outputs of the one target, or { [target] = outputs }; nil when it never ran.
+ * Borrowed. */
+struct sl_value sl_stage_outputs(const struct sl_stage *stage);
+
 size_t sl_stage_n_parts(const struct sl_stage *stage);
 struct sl_part *sl_stage_part(const struct sl_stage *stage, size_t i);
 

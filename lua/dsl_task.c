@@ -26,7 +26,7 @@ static const char shell_command[] = "local command = ...\n"
 				    "  local ok, how, number = os.execute(command)\n"
 				    "  if ok then return true end\n"
 				    "  return false, (how == 'signal' and 'killed by signal ' "
-                                    "or 'exit status ') .. number\n"
+				    "or 'exit status ') .. number\n"
 				    "end\n";
 
 /* Replaces the command line at 2 by a function that runs it. */

@@ -123,6 +123,15 @@ static void set_config(lua_State *L)
 	sl_dsl_set_field(L, "config");
 }
 
+static void set_on_complete(lua_State *L)
+{
+	if (!lua_isfunction(L, 2))
+		sl_dsl_complain(
+			L, 1, "on_complete: expected a function, got %s", luaL_typename(L, 2));
+	lua_settop(L, 2);
+	sl_dsl_set_field(L, "on_complete");
+}
+
 /* It is complete as it is; who is used to build() may say it. */
 static void build(lua_State *L)
 {
@@ -135,7 +144,7 @@ const struct sl_dsl_method sl_dsl_workflow_methods[] = {
 	{"tasks", set_tasks, 1, 0},
 	{"config", set_config, 1, 0},
 	{"build", build, 0, 0},
-	{"on_complete", NULL, 0, 0},
+	{"on_complete", set_on_complete, 1, SL_WORD_HOOKS},
 	{NULL, NULL, 0, 0},
 };
 

@@ -208,6 +208,7 @@ int sl_workflow_load(const char *path, const struct sl_workflow_args *args,
 	if (!workflow)
 		return sl_fail(err, SL_ENOMEM, "out of memory");
 	workflow->asked_ref = LUA_NOREF;
+	workflow->object_ref = LUA_NOREF;
 	workflow->path = strdup(path);
 	workflow->cutter = sl_cutter_new();
 	workflow->L = luaL_newstate();

@@ -24,7 +24,7 @@ enum sl_workflow_word {
 	SL_WORD_DEPENDS_ON = 1 << 0,
 	SL_WORD_RETRIES = 1 << 1,
 	SL_WORD_CONDITIONS = 1 << 2,   /* run_if, abort_if */
-	SL_WORD_HOOKS = 1 << 3,        /* on_success, on_failure, on_timeout */
+	SL_WORD_HOOKS = 1 << 3,        /* on_success, on_failure, on_timeout, on_complete */
 	SL_WORD_LATE_TARGETS = 1 << 4, /* delegate_to(function): ask when the task starts;
 	                                * else it is asked once, when the file has run */
 	SL_WORD_MAX_PARALLEL = 1 << 5, /* config{…} */
@@ -143,3 +143,8 @@ enum sl_workflow_end {
 int sl_workflow_tell(struct sl_workflow *workflow, size_t i, enum sl_workflow_end end,
 	const struct sl_workflow_context *context, const struct sl_value *outputs,
 	const char *why, struct sl_error *err) sl_must_check;
+
+/* Tells the workflow's on_complete(succeeded, results) that all is over; @results is a table.
+ * Nothing happens where the file has no such function. */
+int sl_workflow_tell_complete(struct sl_workflow *workflow, bool succeeded,
+	const struct sl_value *results, struct sl_error *err) sl_must_check;

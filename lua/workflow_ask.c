@@ -128,6 +128,20 @@ static int l_tell(lua_State *L)
 	return 0;
 }
 
+/* f(question): after the end of all */
+static int l_tell_complete(lua_State *L)
+{
+	struct question *q = lua_touserdata(L, 1);
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, q->workflow->object_ref);
+	if (lua_isnil(L, -1) || sl_dsl_push_field(L, -1, q->function) != LUA_TFUNCTION)
+		return 0;
+	lua_pushboolean(L, q->good);
+	push_table(L, q->outputs);
+	lua_call(L, 2, 0);
+	return 0;
+}
+
 static int run(struct question *q, lua_CFunction function, struct sl_error *err)
 {
 	lua_State *L = q->workflow->L;
@@ -219,4 +233,15 @@ int sl_workflow_tell(struct sl_workflow *workflow, size_t i, enum sl_workflow_en
 	else if (end == SL_WORKFLOW_TIMED_OUT && has(workflow, i, "on_timeout"))
 		q.function = "on_timeout";
 	return run(&q, l_tell, err);
+}
+
+int sl_workflow_tell_complete(struct sl_workflow *workflow, bool succeeded,
+	const struct sl_value *results, struct sl_error *err)
+{
+	struct question q = {.workflow = workflow,
+		.function = "on_complete",
+		.good = succeeded,
+		.outputs = results};
+
+	return run(&q, l_tell_complete, err);
 }

@@ -111,6 +111,8 @@ static void take_workflow(struct sl_workflow *workflow, int index)
 	workflow->description = sl_dsl_string(L, index, "description");
 	workflow->version = sl_dsl_string(L, index, "version");
 	workflow->config = object->config;
+	lua_pushvalue(L, index);
+	workflow->object_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* Pushes the list of all tasks in the order in which they were built. */

@@ -23,6 +23,7 @@ struct sl_workflow {
 	struct sl_cutter *cutter;
 	char *path;
 	int params_ref; /* -p, a table in the registry */
+	int object_ref; /* of the chosen workflow's object there; LUA_NOREF: tasks only */
 
 	const char *name, *description, *version;
 	struct sl_workflow_config config;

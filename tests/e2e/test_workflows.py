@@ -108,6 +108,21 @@ task("slow"):delegate_to("web-01"):command(function() goroutine.sleep(60000) end
         self.assertRegex(result.err, r"TIMEOUT.slow.web-01.*100ms")
         self.assertNotIn("WRONG", result.err)
 
+    def test_the_workflow_is_told_when_all_is_over(self):
+        path = self.workflow('''
+local a = task("a"):delegate_to("web-01"):command(function() return true, "", { n = 7 } end):build()
+local b = task("b"):delegate_to("web-01"):command(function(this, params)
+  return params.b ~= "bad" end):build()
+workflow.define("w", { tasks = { a, b }, on_complete = function(succeeded, results)
+  log.info("COMPLETE", succeeded, results.a.outputs.n, results.b.success)
+end })
+''')
+        agents = self.fleet(1)
+        result = self.assertExit(self.sloth("run", path, agents=agents), 0)
+        self.assertRegex(result.err, r"COMPLETE.true.7.true")
+        result = self.assertExit(self.sloth("run", path, "-p", "b=bad", agents=agents), 1)
+        self.assertRegex(result.err, r"COMPLETE.false.7.false")
+
     def test_a_hook_that_raises_makes_the_run_fail(self):
         path = self.workflow('task("x"):delegate_to("web-01"):command(function() end)\n'
                              ':on_success(function() error("in the hook") end):build()')

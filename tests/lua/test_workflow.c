@@ -229,7 +229,8 @@ START_TEST(a_mistake_in_a_call_names_its_line_and_what_to_do)
 		{"workflow.define('x', 7)", 1, "expected a table, got number"},
 		{"\nworkflow.define('x', { taks = {} })", 2, "did you mean 'tasks'?"},
 		{"workflow.define('x', { 1 })", 1, "expected names as keys"},
-		{"workflow.define('x', { on_complete = 1 })", 1, "not supported"},
+		{"workflow.define('x', { on_complete = 1 })", 1,
+			"on_complete is not supported"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -413,6 +414,8 @@ START_TEST(a_mistake_in_those_names_its_line_too)
 		{"task('x'):retries(3, { max = 'long' })", 1, "max: bad duration 'long'"},
 		{"task('x'):run_if(true)", 1, "run_if: expected a function, got boolean"},
 		{"task('x'):on_success()", 1, "on_success: expected a function, got nil"},
+		{"workflow.define('w', { on_complete = 1 })", 1,
+			"on_complete: expected a function, got number"},
 		{"workflow.define('w'):config({ max_parallel = 0 })", 1, "whole number from 1"},
 		{"workflow.define('w'):config({ fail_fast = 1 })", 1, "expected true or false"},
 	};
@@ -522,6 +525,43 @@ START_TEST(the_file_is_told_how_a_task_ended)
 	ck_assert_int_eq(sl_workflow_tell(l.workflow, 1, SL_WORKFLOW_SUCCEEDED, &context, NULL,
 				 NULL, &err),
 		0);
+	sl_workflow_free(l.workflow);
+}
+END_TEST
+
+START_TEST(the_file_is_told_when_all_is_over)
+{
+	struct loaded l = load_all_words(
+		"local a = task('a'):run_if(function() return said end)" COMMAND "\n"
+		"workflow.define('w', { tasks = { a }, on_complete = function(ok, results)\n"
+		"  said = ok and results.a.outputs == 7\n"
+		"end })");
+	struct sl_pair outputs = {
+		.key = {.kind = SL_VALUE_STRING, .string = sl_bytes_of("outputs")},
+		.value = {.kind = SL_VALUE_INTEGER, .integer = 7}};
+	struct sl_table of_a = {.pairs = &outputs, .n_pairs = 1};
+	struct sl_pair a = {.key = {.kind = SL_VALUE_STRING, .string = sl_bytes_of("a")},
+		.value = {.kind = SL_VALUE_TABLE, .table = &of_a}};
+	struct sl_table of_all = {.pairs = &a, .n_pairs = 1};
+	struct sl_value results = {.kind = SL_VALUE_TABLE, .table = &of_all};
+	struct sl_workflow_context context = {0};
+	struct sl_error err;
+	bool yes = false;
+
+	ck_assert_msg(l.rc == 0, "%s", l.err.text);
+	ck_assert_int_eq(sl_workflow_tell_complete(l.workflow, true, &results, &err), 0);
+	ck_assert_int_eq(sl_workflow_ask_run_if(l.workflow, 0, &context, &yes, &err), 0);
+	ck_assert(yes);
+	sl_workflow_free(l.workflow);
+
+	l = load_good("task('a')" COMMAND ":build()");
+	ck_assert_int_eq(sl_workflow_tell_complete(l.workflow, true, &results, &err), 0);
+	sl_workflow_free(l.workflow);
+	l = load_all_words("local a = task('a')" COMMAND "\nworkflow.define('w'):tasks({ a })"
+			   ":on_complete(function() error('too bad') end)");
+	ck_assert_int_eq(
+		sl_workflow_tell_complete(l.workflow, true, &results, &err), SL_EINVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, ":2: too bad"));
 	sl_workflow_free(l.workflow);
 }
 END_TEST
@@ -869,8 +909,8 @@ SL_CHECK_MAIN("workflow", tasks_without_a_workflow_run_in_the_order_built,
 	a_task_comes_behind_those_that_it_depends_on,
 	retries_limits_and_the_workflows_rules_are_read, a_mistake_in_those_names_its_line_too,
 	the_file_answers_while_it_is_run, the_file_is_told_how_a_task_ended,
-	a_packed_task_has_all_that_was_said_of_it, what_was_not_said_is_nil,
-	captured_values_travel_and_modules_go_by_name,
+	the_file_is_told_when_all_is_over, a_packed_task_has_all_that_was_said_of_it,
+	what_was_not_said_is_nil, captured_values_travel_and_modules_go_by_name,
 	what_cannot_be_sent_is_refused_with_the_way_to_it,
 	functions_of_a_module_beside_the_file_are_cut_from_theirs,
 	modules_beside_the_file_that_the_code_requires_go_along,
