@@ -855,6 +855,38 @@ START_TEST(the_shipped_examples_load_and_pack)
 }
 END_TEST
 
+START_TEST(the_examples_of_the_manual_load)
+{
+	struct sl_workflow_args args = {.words = ~0U};
+	static char text[65536];
+	const char *at = text;
+	size_t n = 0, size;
+	FILE *file = fopen(SL_SOURCE_ROOT "/lua/WORKFLOW.md", "r");
+
+	ck_assert_ptr_nonnull(file);
+	size = fread(text, 1, sizeof(text) - 1, file);
+	text[size] = '\0';
+	fclose(file);
+	while ((at = strstr(at, "```lua\n")) != NULL) {
+		char *end = strstr(at + 3, "```");
+		struct loaded l;
+
+		ck_assert_ptr_nonnull(end);
+		*end = '\0';
+		l = load_with(at + strlen("```lua\n"), &args);
+		ck_assert_msg(l.rc == 0, "%s", l.err.text);
+		for (size_t i = 0; i < sl_workflow_n_tasks(l.workflow); i++) {
+			pack(l.workflow, i);
+			sl_parcel_free(parcel);
+		}
+		sl_workflow_free(l.workflow);
+		at = end + 3;
+		n++;
+	}
+	ck_assert_uint_ge(n, 3);
+}
+END_TEST
+
 /* ---- chunks ---- */
 
 START_TEST(a_chunk_becomes_the_body_of_a_function)
@@ -915,5 +947,5 @@ SL_CHECK_MAIN("workflow", tasks_without_a_workflow_run_in_the_order_built,
 	functions_of_a_module_beside_the_file_are_cut_from_theirs,
 	modules_beside_the_file_that_the_code_requires_go_along,
 	a_file_that_changes_while_it_runs_is_packed_as_it_was_loaded,
-	the_shipped_examples_load_and_pack, a_chunk_becomes_the_body_of_a_function,
-	a_chunk_that_is_none_is_refused)
+	the_shipped_examples_load_and_pack, the_examples_of_the_manual_load,
+	a_chunk_becomes_the_body_of_a_function, a_chunk_that_is_none_is_refused)
