@@ -18,7 +18,6 @@ struct cancel {
 	struct sl_report *report;
 	const char *target;
 	const struct sl_job_found *job;
-	bool refused;
 };
 
 static void begin_row(struct cancel *cancel)
@@ -41,7 +40,6 @@ static bool replied(void *ctx, size_t i, const struct sl_reply *reply, int64_t t
 	(void)took_us;
 	(void)request;
 	begin_row(cancel);
-	cancel->refused = !reply->ok;
 	if (reply->ok)
 		sl_report_text(
 			cancel->report, "state", sl_bytes_of(sl_state_name(reply->state)));
@@ -63,7 +61,7 @@ static int cancel_job(const struct sl_target_list *targets, const struct sl_job_
 	const char *reason, const struct sl_options *options)
 {
 	sl_cleanup(sl_report_freep) struct sl_report *report = sl_report_new("jobs", keys);
-	struct cancel cancel = {report, targets->items[0].name, job, false};
+	struct cancel cancel = {report, targets->items[0].name, job};
 	struct sl_survey survey = {
 		.targets = targets,
 		.options = options,
@@ -82,9 +80,9 @@ static int cancel_job(const struct sl_target_list *targets, const struct sl_job_
 		rc = sl_survey_run(&survey, &status, &err);
 	if (rc)
 		return sl_command_fail(&err);
-	if (!options->quiet || status || cancel.refused)
+	if (!options->quiet || status)
 		sl_report_print(report, options);
-	return status == SL_EXIT_OK && cancel.refused ? SL_EXIT_USAGE : (int)status;
+	return status;
 }
 
 static int find_and_cancel(const char *target, const char *prefix, const char *reason,

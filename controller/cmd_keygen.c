@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/buffer.h"
 #include "common/error.h"
@@ -32,20 +31,6 @@ static int make_parents(const char *path, struct sl_error *err)
 		*slash = '/';
 	}
 	return 0;
-}
-
-static const char *own_name(char out[200])
-{
-	const char *user = getenv("USER");
-	char host[100] = "";
-
-	if (gethostname(host, sizeof(host) - 1) != 0)
-		host[0] = '\0';
-	snprintf(out, 200, "%.60s@%s", user && user[0] ? user : "sloth", host);
-	for (char *c = out; *c; c++)
-		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
-			*c = '_';
-	return out;
 }
 
 static void show(const char *path, const struct sl_identity *identity, const char *comment,
@@ -83,7 +68,7 @@ static int generate(const char *path, const char *comment, const struct sl_optio
 	int rc = make_parents(path, &err);
 
 	if (!comment)
-		comment = own_name(own);
+		comment = sl_own_name(own, sizeof(own));
 	if (strpbrk(comment, "\r\n"))
 		rc = sl_fail(&err, SL_EINVALID, "--comment must be one line");
 	if (!rc)

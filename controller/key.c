@@ -41,3 +41,17 @@ int sl_key_find(const char *key_file, struct sl_identity *out, struct sl_error *
 	rc = sl_identity_load(SL_LOCAL_KEY, out, err);
 	return rc == SL_ENOT_FOUND ? SL_KEY_NONE : rc;
 }
+
+char *sl_own_name(char *out, size_t size)
+{
+	const char *user = getenv("USER");
+	char host[100] = "";
+
+	if (gethostname(host, sizeof(host) - 1) != 0)
+		host[0] = '\0';
+	snprintf(out, size, "%.60s@%s", user && user[0] ? user : "sloth", host);
+	for (char *c = out; *c; c++)
+		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
+			*c = '_';
+	return out;
+}

@@ -27,3 +27,7 @@ int sl_key_find(
 
 /* Where sloth keygen puts a key. False when there is no home. */
 bool sl_key_default_path(char *out, size_t size);
+
+/* "USER@HOST": what agents and people know this controller by. Printable ASCII. Returns @out.
+ */
+char *sl_own_name(char *out, size_t size);

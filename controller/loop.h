@@ -35,8 +35,9 @@ struct sl_watch_fd {
 	bool set;
 };
 
-/* Blocks SIGINT, SIGTERM and SIGHUP for this process, to hear of them by descriptor, and makes
- * an endpoint that calls @ops (no @ctx: each connection's user knows). */
+/* Blocks those of SIGINT, SIGTERM and SIGHUP that are not ignored for this process, to hear of
+ * them by descriptor, and makes an endpoint that calls @ops (no @ctx: each connection's user
+ * knows). */
 int sl_loop_new(const struct sl_endpoint_ops *ops, struct sl_loop **out,
 	struct sl_error *err) sl_must_check;
 

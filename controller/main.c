@@ -4,6 +4,7 @@
  * sloth: picks a command.
  */
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,7 +78,7 @@ static int unknown(const char *name)
 	return sl_command_fail(&err);
 }
 
-int main(int argc, char **argv)
+static int pick_and_run(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	const struct sl_command *command = find(name);
@@ -94,4 +95,15 @@ int main(int argc, char **argv)
 		return unknown(name);
 	show_commands(stderr);
 	return SL_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	int status = pick_and_run(argc, argv);
+
+	/* What was shown must have arrived: a full disk is no success. */
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "sloth: can't write to stdout: %s\n", strerrordesc_np(errno));
+	return status ? status : SL_EXIT_FAILED;
 }

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "controller/key.h"
 #include "controller/loop.h"
 #include "proto/endpoint.h"
 #include "proto/identity.h"
@@ -226,10 +227,11 @@ static void say_hello(struct sl_remote *remote, const struct sl_reply *challenge
 {
 	struct sl_request hello = {.op = SL_OP_HELLO};
 	struct sl_buffer bytes = SL_BUFFER_INIT;
+	char name[200];
 	const struct sl_identity *identity = remote->config.identity;
 	struct sl_error err;
 
-	hello.hello.name = sl_bytes_of("sloth");
+	hello.hello.name = sl_bytes_of(sl_own_name(name, sizeof(name)));
 	hello.hello.version = sl_bytes_of(SL_VERSION);
 	if (challenge) {
 		hello.hello.signed_ = true;

@@ -2,10 +2,15 @@
 #include "controller/render.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/log.h"
 #include "controller/options.h"
 
 #define FLUSH_BYTES ((size_t)64 << 10)
@@ -76,18 +81,46 @@ void sl_render_finish(struct sl_render *render, const struct sl_render_run *run)
 	sl_render_flush(render);
 }
 
+/* Waits until stdout takes a little. A reader who has stopped reading must not make us deaf: a
+ * signal that comes in this wait ends the program as it would end any other. */
+static bool wait_for_room(void)
+{
+	struct pollfd fd = {.fd = STDOUT_FILENO, .events = POLLOUT};
+	sigset_t none;
+
+	if (poll(&fd, 1, 0) == 0) {
+		sigemptyset(&none);
+		ppoll(&fd, 1, NULL, &none);
+	}
+	return !(fd.revents & (POLLERR | POLLNVAL));
+}
+
+/* One write that doesn't block once there is room; a pipe has room for PIPE_BUF then. */
+static ssize_t write_some(const char *data, size_t size)
+{
+	ssize_t n;
+
+	do {
+		if (!wait_for_room())
+			return -1;
+		n = write(STDOUT_FILENO, data, size < PIPE_BUF ? size : PIPE_BUF);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	return n;
+}
+
 bool sl_render_flush(struct sl_render *render)
 {
 	const char *at = render->out->data;
 	size_t left = render->out->size;
 
 	while (left && !render->broken) {
-		ssize_t n = write(STDOUT_FILENO, at, left);
+		ssize_t n = write_some(at, left);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0) {
 			render->broken = true;
+			if (errno != EPIPE)
+				sl_log(SL_LOG_ERROR, "can't write to stdout: %s",
+					strerrordesc_np(errno));
 			break;
 		}
 		at += n;

@@ -52,6 +52,13 @@ static void failed(struct one *one, const struct sl_error *why)
 
 static void ask(struct one *one);
 
+static enum sl_verdict verdict_of(const struct sl_reply *reply)
+{
+	if (reply->ok)
+		return SL_VERDICT_DONE;
+	return reply->code == SL_EDENIED ? SL_VERDICT_REFUSED : SL_VERDICT_FAILED;
+}
+
 static void on_answer(void *ctx, enum sl_answer answer, const struct sl_reply *reply,
 	const struct sl_error *why)
 {
@@ -68,10 +75,7 @@ static void on_answer(void *ctx, enum sl_answer answer, const struct sl_reply *r
 	else if (s->what->replied(s->what->ctx, one->i, reply, took_us, &one->request))
 		ask(one);
 	else
-		over(one,
-			reply->ok || reply->code != SL_EDENIED ? SL_VERDICT_DONE
-							       : SL_VERDICT_REFUSED,
-			NULL);
+		over(one, verdict_of(reply), NULL);
 }
 
 static void ask(struct one *one)

@@ -27,8 +27,8 @@ struct sl_survey {
 	void *ctx;
 };
 
-/* Asks until all have answered, failed, or the time is up. Blocks. *out is OK, UNKNOWN when an
- * agent was out of reach, REFUSED, TIMEOUT or CANCELLED; failed() was called for each that has
- * no answer. Returns 0 or what kept it from starting. */
+/* Asks until all have answered, failed, or the time is up. Blocks. *out is OK, FAILED when an
+ * agent said no, REFUSED, UNKNOWN when one was out of reach, TIMEOUT or CANCELLED; failed() was
+ * called for each that has no answer. Returns 0 or what kept it from starting. */
 int sl_survey_run(
 	const struct sl_survey *survey, enum sl_exit *out, struct sl_error *err) sl_must_check;

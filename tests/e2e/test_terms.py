@@ -125,6 +125,29 @@ class Terms(Case):
         self.assertEqual(process.wait(60), 130)
         process.stderr.close()
 
+    def test_an_interrupt_is_heard_though_nobody_reads_the_output(self):
+        process = subprocess.Popen(
+            [SLOTH, "exec", "local", "-e", "for i = 1, 1e6 do print(i) end"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=self.environment(), cwd=self.place)
+        process.stdout.readline()
+        wait_for(lambda: "poll" in pathlib.Path("/proc/%d/wchan" % process.pid).read_text()
+                 or "pipe" in pathlib.Path("/proc/%d/wchan" % process.pid).read_text(),
+                 "the pipe is full")
+        process.send_signal(signal.SIGINT)
+        self.assertIn(process.wait(20), (-signal.SIGINT, 130))
+        process.stdout.close()
+        process.stderr.close()
+
+    def test_a_full_disk_is_no_success(self):
+        with open("/dev/full", "w") as full:
+            process = subprocess.Popen([SLOTH, "agents", "-a", "a=tcp://127.0.0.1:1"],
+                                       stdout=full, stderr=subprocess.PIPE, text=True,
+                                       env=self.environment(), cwd=self.place)
+            _, err = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("No space left", err)
+
     def test_what_a_task_prints_can_not_act_on_the_terminal(self):
         pid, fd = os.forkpty()
         if pid == 0:
