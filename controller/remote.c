@@ -116,11 +116,18 @@ static void cut(struct sl_remote *remote, const char *because)
 	sl_conn_close(remote->conn, 0);
 }
 
+static void out_of_reach(struct sl_remote *remote, const struct sl_error *why);
+
 static void too_slow(void *ctx)
 {
 	struct sl_remote *remote = ctx;
+	struct sl_error why = remote->why;
 
-	cut(remote, "no answer to the greeting in time");
+	/* A last try that had no time to fail says less than the one before it. */
+	if (why.code && sl_clock_monotonic_ms() >= remote->give_up_at_ms)
+		out_of_reach(remote, &why);
+	else
+		cut(remote, "no answer to the greeting in time");
 }
 
 static void ask_is_late(void *ctx)
@@ -288,6 +295,7 @@ static void welcome(struct sl_remote *remote, const struct sl_reply *reply)
 	remote->been_up = true;
 	remote->give_up_at_ms = 0;
 	remote->pause_ms = 0;
+	remote->why = (struct sl_error){0};
 	sl_conn_set_welcome(remote->conn);
 	if (remote->missed)
 		note(remote, restarted ? "is back; it was restarted" : "is back");
