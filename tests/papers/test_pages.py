@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""The manual pages against the programs and the code: what is there is in the
+pages, and what is in the pages is there.
+
+A page documents something by a line that begins with it in bold: an option
+(*--listen*), a key (*max_tasks*:), a function (*goroutine.spawn*().
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(os.environ["SLOTH_SOURCE_ROOT"])
+SLOTH = os.environ["SLOTH"]
+AGENT = os.environ["SLOTH_AGENT"]
+PAGES = ["sloth-agent.8", "sloth-agent.yaml.5", "sloth-goroutine.7", "sloth-workflow.5", "sloth.1"]
+
+
+def run(*args, **more):
+    return subprocess.run(
+        args, check=True, capture_output=True, text=True, timeout=60, **more
+    ).stdout
+
+
+def source(path):
+    return (ROOT / path).read_text()
+
+
+def page(name):
+    return source(f"man/{name}.scd")
+
+
+def section(text, title):
+    """What is under the heading, up to the next one that is as high or higher."""
+    found = re.search(rf"^(#+) {re.escape(title)}.*$", text, re.M)
+    assert found, f"no section {title}"
+    rest = text[found.end():]
+    after = re.search(rf"^#{{1,{len(found[1])}}} ", rest, re.M)
+    return rest[: after.start()] if after else rest
+
+
+def before_subsections(text):
+    return re.split(r"^## ", text, maxsplit=1, flags=re.M)[0]
+
+
+def headwords(text):
+    """The bold words of the lines that begin with one and explain it below."""
+    lines = [l for l in text.split("\n") if l.startswith("*")]
+    return [w for l in lines for w in re.findall(r"\*([^*]+)\*", l)]
+
+
+def flags_of_page(text):
+    return {w for w in headwords(text) if w.startswith("-")}
+
+
+def flags_of_help(text):
+    lines = [l for l in text.splitlines() if re.match(r"\s+-", l)]
+    return {w for l in lines for w in re.findall(r"(?:^|[ ,])(--?[a-z][a-z-]*)\b", l[:30])}
+
+
+def table(path, name):
+    """The body of an array in C."""
+    found = re.search(rf"\b{name}\[\] = {{(.*?)}};", source(path), re.S)
+    assert found, f"no {name} in {path}"
+    return found[1]
+
+
+class Pages(unittest.TestCase):
+    def same(self, in_code, in_page, name):
+        self.assertTrue(in_code, "the test itself found nothing")
+        self.assertEqual(
+            sorted(set(in_code) - set(in_page)), [], f"these are missing in man/{name}.scd")
+        self.assertEqual(
+            sorted(set(in_page) - set(in_code)), [], f"man/{name}.scd has these, the code doesn't")
+
+    def test_flags_of_the_agent(self):
+        self.same(
+            flags_of_help(run(AGENT, "--help")),
+            flags_of_page(section(page("sloth-agent.8"), "OPTIONS")), "sloth-agent.8")
+
+    def test_keys_of_the_agents_file(self):
+        keys = re.findall(r'{"([a-z_]+)", (?:true|false),', table("agent/options.c", "table"))
+        text = section(page("sloth-agent.yaml.5"), "KEYS")
+        self.same(keys, headwords_with_colon(text), "sloth-agent.yaml.5")
+
+    def test_each_key_of_the_file_is_a_flag(self):
+        flags = {f[2:].replace("-", "_") for f in flags_of_page(page("sloth-agent.8"))}
+        keys = set(headwords_with_colon(section(page("sloth-agent.yaml.5"), "KEYS")))
+        self.assertEqual(sorted(keys - flags), [])
+
+    def test_commands_of_sloth(self):
+        in_page = re.findall(r"^## sloth ([a-z]+)", page("sloth.1"), re.M)
+        self.same(commands(), in_page, "sloth.1")
+
+    def test_flags_of_sloth(self):
+        text = page("sloth.1")
+        common = flags_of_page(section(text, "FLAGS OF ALL COMMANDS"))
+        for name in commands():
+            with self.subTest(command=name):
+                own = flags_of_page(section(text, f"sloth {name}"))
+                # What an entry with several flags says goes on in the next line.
+                self.same(flags_of_help(run(SLOTH, name, "--help")), own | common, "sloth.1")
+
+    def test_environment(self):
+        known = page("sloth.1") + page("sloth-agent.8")
+        names = set()
+        for folder in ["agent", "controller", "common", "proto", "lua"]:
+            for path in (ROOT / folder).rglob("*.c"):
+                names |= set(re.findall(r'getenv\("([A-Z_]+)"\)', path.read_text()))
+        self.assertIn("SLOTH_AGENTS", names)
+        private = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+        self.assertEqual([n for n in sorted(names - private) if f"*{n}*" not in known], [])
+
+    def test_methods_of_tasks_and_workflows(self):
+        text = page("sloth-workflow.5")
+        for path, name, title in [
+            ("lua/dsl_task.c", "sl_dsl_task_methods", "TASKS"),
+            ("lua/dsl_workflow.c", "sl_dsl_workflow_methods", "WORKFLOWS"),
+        ]:
+            rows = re.findall(r'{"([a-z_]+)", (\w+),', table(path, name))
+            # One without a setter is not supported.
+            methods = [m for m, setter in rows if setter != "NULL"]
+            in_page = called(before_subsections(section(text, title)))
+            self.same(methods, [w for w in in_page if w not in ("task", "workflow.define")],
+                      "sloth-workflow.5")
+
+    def test_keys_of_tasks_and_workflows(self):
+        text = page("sloth-workflow.5")
+        for function, title in [("set_limits", "LIMITS"), ("set_backoff_key", "RETRIES")]:
+            body = source("lua/dsl_task.c").split(f"static void {function}(")[1]
+            keys = re.findall(r'"([a-z_]+)"', re.search(r"keys\[\] = {(.*?)}", body, re.S)[1])
+            self.same(keys, headwords_with_colon(section(text, title)), "sloth-workflow.5")
+        keys = re.findall(r'"([a-z_]+)"', table("lua/dsl_workflow.c", "config_keys"))
+        self.same(keys, headwords_with_colon(section(text, "CONFIG")), "sloth-workflow.5")
+
+    def test_functions_of_a_task(self):
+        documented = {
+            "goroutine": called(page("sloth-goroutine.7")),
+            "": called(section(page("sloth-workflow.5"), "MODULES")),
+        }
+        names = functions_of_a_task()
+        self.assertIn("goroutine.spawn", names)
+        for part, name in [("goroutine", "sloth-goroutine.7"), ("", "sloth-workflow.5")]:
+            ours = {n for n in names if n.startswith("goroutine.") == (part == "goroutine")}
+            in_page = {w for w in documented[part] if "." in w}
+            replaced = {"os.clock", "os.exit", "io.write"} if not part else set()
+            self.same(ours | replaced, in_page, name)
+
+    def test_methods_of_handles(self):
+        methods = set()
+        for path in (ROOT / "lua").glob("*.c"):
+            text = path.read_text()
+            for body in re.findall(r"luaL_Reg methods\[\] = {(.*?)};", text, re.S):
+                methods |= {m for m in re.findall(r'{"([a-z_]+)", \w+}', body)}
+        in_page = re.findall(r"^\*\w+:(\w+)\*\(", page("sloth-goroutine.7"), re.M)
+        self.same(methods, in_page, "sloth-goroutine.7")
+
+    def test_pages_can_be_read(self):
+        if not shutil.which("scdoc"):
+            self.skipTest("scdoc is not installed")
+        for name in PAGES:
+            with self.subTest(page=name):
+                made = subprocess.run(
+                    ["scdoc"], input=page(name), capture_output=True, text=True)
+                self.assertEqual((made.returncode, made.stderr), (0, ""))
+                self.lint(name, made.stdout)
+
+    def lint(self, name, text):
+        if not shutil.which("mandoc"):
+            self.skipTest("mandoc is not installed: the pages are not linted")
+        with tempfile.NamedTemporaryFile("w", suffix=name) as file:
+            file.write(text)
+            file.flush()
+            found = subprocess.run(
+                ["mandoc", "-T", "lint", "-W", "warning", file.name],
+                capture_output=True, text=True).stdout
+        # scdoc writes more paragraphs than are needed.
+        bad = [l for l in found.splitlines() if "skipping paragraph macro" not in l]
+        self.assertEqual(bad, [])
+
+
+def headwords_with_colon(text):
+    return re.findall(r"^\*([a-z_]+)\*:", text, re.M)
+
+
+def called(text):
+    """The functions that the lines of @text begin with: *name*(, several with commas."""
+    lines = [l for l in text.split("\n") if l.startswith("*")]
+    return [w for l in lines for w in re.findall(r"\*([a-z_.]+)\*\(", l)]
+
+
+def commands():
+    return re.findall(r"^  sloth ([a-z]+) ", run(SLOTH, "help"), re.M)
+
+
+def functions_of_a_task():
+    """MODULE.FUNCTION for what a task has and standard Lua has not."""
+    chunk = """
+        local standard = { string = 1, table = 1, math = 1, utf8 = 1, coroutine = 1, debug = 1,
+          io = 1, os = 1, package = 1, _G = 1 }
+        for module, functions in pairs(package.loaded) do
+          if not standard[module] then
+            for name, value in pairs(functions) do
+              if type(value) == "function" then print(module .. "." .. name) end
+            end
+          end
+        end"""
+    env = dict(os.environ, SLOTH_AGENT_PROGRAM=AGENT)
+    out = run(SLOTH, "exec", "local", "-o", "jsonl", "-e", chunk, env=env)
+    return set(re.findall(r"\b([a-z]+\.[a-z_]+)\\n", out))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v"])
