@@ -55,7 +55,7 @@ static int parse_number(
 static int set_size(
 	size_t *at, const char *text, uint64_t min, uint64_t max, struct sl_error *err)
 {
-	uint64_t number;
+	uint64_t number = min;
 	int result = parse_number(text, min, max, &number, err);
 
 	if (result == 0)
@@ -111,7 +111,7 @@ static int set_authorized_keys(
 
 static int set_allow_uids(struct sl_options *options, const char *text, struct sl_error *err)
 {
-	uint64_t uid;
+	uint64_t uid = 0;
 	int result;
 
 	if (options->n_allow_uids == SL_MAX_ALLOW_UIDS)
@@ -137,7 +137,7 @@ static int set_drain(struct sl_options *options, const char *text, struct sl_err
 
 static int set_ready_fd(struct sl_options *options, const char *text, struct sl_error *err)
 {
-	uint64_t fd;
+	uint64_t fd = 0;
 	int result = parse_number(text, 0, 1023, &fd, err);
 
 	if (result == 0)
