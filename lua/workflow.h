@@ -98,8 +98,9 @@ const struct sl_workflow_task *sl_workflow_task(const struct sl_workflow *workfl
 int sl_workflow_pack(struct sl_workflow *workflow, size_t i, struct sl_parcel *parcel,
 	struct sl_task *out, struct sl_error *err) sl_must_check;
 
-/* The same for a bare chunk of Lua (sloth exec -e): a task called @name. @file is what messages
- * call the chunk. One that doesn't parse is SL_EINVALID with FILE:LINE. */
+/* The same for a bare chunk of Lua (sloth exec): a task called @name. @file is what messages
+ * call the chunk; if there is such a file, modules beside it that the chunk requires go along.
+ * One that doesn't parse is SL_EINVALID with FILE:LINE. Blocks while files are read. */
 int sl_workflow_pack_chunk(const char *chunk, const char *file, const char *name,
 	struct sl_parcel *parcel, struct sl_task *out, struct sl_error *err) sl_must_check;
 

@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/error.h"
 #include "lua/cut.h"
@@ -232,11 +233,32 @@ static int fill_chunk(struct sl_bytes text, const char *file, const char *name,
 	return 0;
 }
 
+/* Modules that lie beside the chunk's file, if it is one. */
+static int add_modules(struct sl_bytes text, const char *file, struct sl_parcel *parcel,
+	struct sl_task *task, struct sl_error *err)
+{
+	sl_cleanup(sl_needs_freep) struct sl_needs *needs = NULL;
+	lua_State *L;
+	int rc;
+
+	if (access(file, F_OK) != 0)
+		return 0;
+	L = luaL_newstate();
+	needs = L ? sl_needs_new(L, file) : NULL;
+	rc = needs ? sl_needs_scan(needs, text, err) : out_of_memory(err);
+	if (rc == 0)
+		rc = sl_needs_give(needs, parcel, &task->modules, err);
+	if (L)
+		lua_close(L);
+	return rc;
+}
+
 int sl_workflow_pack_chunk(const char *chunk, const char *file, const char *name,
 	struct sl_parcel *parcel, struct sl_task *out, struct sl_error *err)
 {
 	static const size_t n_return = sizeof("return ") - 1;
 	struct sl_buffer text = SL_BUFFER_INIT;
+	struct sl_task task;
 	int rc;
 
 	if (*chunk == LUA_SIGNATURE[0])
@@ -248,7 +270,11 @@ int sl_workflow_pack_chunk(const char *chunk, const char *file, const char *name
 	rc = wrap(chunk, file, &text, err);
 	if (rc == 0)
 		rc = fill_chunk((struct sl_bytes){text.data + n_return, text.size - n_return},
-			file, name, parcel, out, err);
+			file, name, parcel, &task, err);
+	if (rc == 0)
+		rc = add_modules(sl_buffer_bytes(&text), file, parcel, &task, err);
+	if (rc == 0)
+		*out = task;
 	sl_buffer_deinit(&text);
 	return rc;
 }

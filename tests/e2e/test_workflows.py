@@ -196,6 +196,14 @@ end):build()
         result = self.assertExit(self.sloth("run", path, "-o", "json", agents=[self.agent()]), 0)
         self.assertEqual(result.json()["tasks"][0]["message"], "hello, you")
 
+    def test_a_script_that_is_sent_brings_its_modules(self):
+        (self.place / "words.lua").write_text('return { hello = "hello, you" }')
+        script = self.workflow('#!/usr/bin/env lua\nreturn true, require("words").hello',
+                               "script.lua")
+        result = self.assertExit(
+            self.sloth("exec", "web-01", script, "-o", "json", agents=[self.agent()]), 0)
+        self.assertEqual(result.json()["tasks"][0]["message"], "hello, you")
+
     def test_a_command_line_runs_with_the_tasks_environment(self):
         path = self.workflow('task("x"):delegate_to("web-01"):env({ WHO = "you" }):workdir("/usr")\n'
                              ':command("echo hello $WHO in $PWD; exit 4"):build()')

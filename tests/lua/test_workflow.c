@@ -801,6 +801,11 @@ START_TEST(modules_beside_the_file_that_the_code_requires_go_along)
 	sl_parcel_free(parcel);
 	task = pack(workflow, 1);
 	ck_assert_int_eq(task.modules.kind, SL_VALUE_NIL);
+	ck_assert_int_eq(sl_workflow_pack_chunk(
+				 "return require('deep')", path, "exec", parcel, &task, &err),
+		0);
+	ck_assert_uint_eq(task.modules.table->n_pairs, 1);
+	check_module(&task, "deep", "return 'deep'");
 	ck_assert_int_eq(sl_workflow_pack(workflow, 2, parcel, &task, &err), SL_EINVALID);
 	ck_assert_ptr_nonnull(strstr(err.text, "/broken.lua:2: unexpected symbol"));
 	sl_parcel_free(parcel);
