@@ -12,12 +12,14 @@
 #include "agent/address.h"
 #include "agent/jobs.h"
 #include "agent/loop.h"
+#include "agent/notify.h"
 #include "agent/options.h"
 #include "agent/service.h"
 #include "agent/trust.h"
 #include "common/duration.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "proto/message.h"
 
 struct agent {
 	const struct sl_options *options;
@@ -28,6 +30,7 @@ struct agent {
 	struct sl_jobs *jobs;
 	struct sl_service *service;
 	struct sl_loop_timer *drain;
+	struct sl_notify *notify;
 	char bound[256];  /* the first address */
 	bool listening;   /* on all addresses */
 	bool has_workers; /* the stock was full once */
@@ -66,6 +69,18 @@ static void tell_ready(struct agent *agent)
 	close_ready_fd(fd);
 }
 
+/* For `systemctl status`. */
+static void describe(void *ctx, char *out, size_t size)
+{
+	struct agent *agent = ctx;
+	struct sl_stat stat = {0};
+
+	sl_jobs_stat(agent->jobs, &stat);
+	snprintf(out, size, "%sjobs running: %llu, waiting: %llu; listening on %s",
+		agent->stopping ? "stopping; " : "", (unsigned long long)stat.running,
+		(unsigned long long)stat.queued, agent->bound);
+}
+
 static void on_ready(void *ctx)
 {
 	struct agent *agent = ctx;
@@ -80,6 +95,7 @@ static void on_changed(void *ctx, struct sl_job *job)
 
 	if (agent->service)
 		sl_service_job_changed(agent->service, job);
+	sl_notify_changed(agent->notify);
 }
 
 static void on_idle(void *ctx)
@@ -125,6 +141,7 @@ static void on_stop_signal(void *ctx)
 	agent->stopping = true;
 	sl_log(SL_LOG_NOTICE, "draining running=%zu at_most=%s", sl_jobs_n_live(agent->jobs),
 		sl_duration_format(agent->options->drain_ms, time, sizeof(time)));
+	sl_notify_stopping(agent->notify);
 	sl_service_stop_listening(agent->service);
 	sl_loop_timer_set(agent->drain, agent->options->drain_ms);
 	sl_jobs_drain(agent->jobs);
@@ -152,6 +169,8 @@ static int make_parts(struct agent *agent, struct sl_error *err)
 		options->max_tasks, options->max_queued, options->prefork};
 	int result = sl_loop_new(&agent->loop, err);
 
+	if (result == 0)
+		result = sl_notify_new(agent->loop, describe, agent, &agent->notify, err);
 	if (result == 0)
 		result = sl_loop_timer_new(
 			agent->loop, on_drain_over, agent, &agent->drain, err);
@@ -235,6 +254,7 @@ int sl_agent_run(const struct sl_options *options)
 	sl_service_free(agent.service);
 	sl_jobs_free(agent.jobs);
 	sl_trust_free(agent.trust);
+	sl_notify_free(agent.notify);
 	sl_loop_timer_free(agent.drain);
 	sl_loop_free(agent.loop);
 	if (result == 0)
