@@ -114,8 +114,8 @@ struct sl_workflow_context {
 	struct sl_value deps;   /* a table: outputs by the name of the task; or nil */
 };
 
-/* Each runs a function of the file, here: it blocks as long as that does. What it raises is
- * SL_EINVALID, "run_if: FILE:LINE: …". */
+/* Each runs a function of the file, here: it blocks as long as that does, or until SIGINT or
+ * SIGTERM is pending. What it raises is SL_EINVALID, "run_if: FILE:LINE: …". */
 
 /* Where task @i is to run: what delegate_to(function) returns for (this, params, deps). *out is
  * borrowed until the next question. */

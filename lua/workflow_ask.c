@@ -6,12 +6,15 @@
  */
 
 #include <lauxlib.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "common/error.h"
 #include "lua/dsl.h"
 #include "lua/transfer.h"
 #include "lua/workflow_parts.h"
+
+#define HOOK_INSTRUCTIONS 100000
 
 struct question {
 	struct sl_workflow *workflow;
@@ -142,6 +145,22 @@ static int l_tell_complete(lua_State *L)
 	return 0;
 }
 
+/* Whoever waits for signals by descriptor has them blocked: then Ctrl-C would not reach a
+ * function that never ends. */
+static void stop_if_interrupted(lua_State *L, lua_Debug *info)
+{
+	sigset_t pending;
+
+	(void)info;
+	if (sigpending(&pending) != 0 ||
+		(sigismember(&pending, SIGINT) != 1 && sigismember(&pending, SIGTERM) != 1))
+		return;
+	luaL_where(L, 0);
+	lua_pushliteral(L, "interrupted");
+	lua_concat(L, 2);
+	lua_error(L);
+}
+
 static int run(struct question *q, lua_CFunction function, struct sl_error *err)
 {
 	lua_State *L = q->workflow->L;
@@ -150,7 +169,9 @@ static int run(struct question *q, lua_CFunction function, struct sl_error *err)
 
 	lua_pushcfunction(L, function);
 	lua_pushlightuserdata(L, q);
+	lua_sethook(L, stop_if_interrupted, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
 	status = lua_pcall(L, 1, 0, 0);
+	lua_sethook(L, NULL, 0, 0);
 	if (status == LUA_OK)
 		return 0;
 	text = lua_tostring(L, -1);

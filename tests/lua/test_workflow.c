@@ -2,6 +2,7 @@
 #include "lua/workflow.h"
 
 #include <glob.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "common/error.h"
@@ -484,6 +485,26 @@ START_TEST(the_file_answers_while_it_is_run)
 }
 END_TEST
 
+START_TEST(a_function_that_never_ends_can_be_interrupted)
+{
+	struct loaded l = load_all_words(
+		"task('x')" COMMAND ":run_if(function() while true do end end):build()");
+	struct sl_workflow_context context = {0};
+	struct sl_error err;
+	sigset_t set;
+	bool yes;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	ck_assert_int_eq(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+	raise(SIGINT);
+	ck_assert_int_eq(
+		sl_workflow_ask_run_if(l.workflow, 0, &context, &yes, &err), SL_EINVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, ":1: interrupted"));
+	sl_workflow_free(l.workflow);
+}
+END_TEST
+
 START_TEST(the_file_is_told_how_a_task_ended)
 {
 	struct loaded l = load_all_words(
@@ -942,9 +963,10 @@ SL_CHECK_MAIN("workflow", tasks_without_a_workflow_run_in_the_order_built,
 	one_of_several_workflows_is_chosen_by_name,
 	a_task_comes_behind_those_that_it_depends_on,
 	retries_limits_and_the_workflows_rules_are_read, a_mistake_in_those_names_its_line_too,
-	the_file_answers_while_it_is_run, the_file_is_told_how_a_task_ended,
-	the_file_is_told_when_all_is_over, a_packed_task_has_all_that_was_said_of_it,
-	what_was_not_said_is_nil, captured_values_travel_and_modules_go_by_name,
+	the_file_answers_while_it_is_run, a_function_that_never_ends_can_be_interrupted,
+	the_file_is_told_how_a_task_ended, the_file_is_told_when_all_is_over,
+	a_packed_task_has_all_that_was_said_of_it, what_was_not_said_is_nil,
+	captured_values_travel_and_modules_go_by_name,
 	what_cannot_be_sent_is_refused_with_the_way_to_it,
 	functions_of_a_module_beside_the_file_are_cut_from_theirs,
 	modules_beside_the_file_that_the_code_requires_go_along,
