@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/jobs.h"
 
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@
 #define MAX_FINISHED_BYTES (64u << 20)
 #define MAX_QUEUED_BYTES (256u << 20)
 
+/* So many bytes of events leave holes in the heap that are worth giving back. */
+#define TRIM_BYTES (4u << 20)
+
 TAILQ_HEAD(job_list, sl_job);
 
 struct sl_jobs {
@@ -36,6 +40,7 @@ struct sl_jobs {
 	struct job_list unmanned; /* sl_job.unmanned: admitted, waiting for a hand */
 	size_t n_live, n_unmanned;
 	uint64_t n_total;
+	uint64_t trimmed_at; /* home.event_bytes when the heap was last trimmed */
 	bool was_ready;
 };
 
@@ -148,6 +153,14 @@ static void on_paused(void *ctx, struct sl_hand *hand)
 	sl_job_take_pause(hand->user);
 }
 
+static void trim_heap(struct sl_jobs *jobs)
+{
+	if (jobs->n_live > 0 || jobs->home.event_bytes - jobs->trimmed_at < TRIM_BYTES)
+		return;
+	jobs->trimmed_at = jobs->home.event_bytes;
+	malloc_trim(0);
+}
+
 static void on_gone(void *ctx, struct sl_hand *hand, const struct sl_hand_end *end)
 {
 	struct sl_jobs *jobs = ctx;
@@ -157,6 +170,7 @@ static void on_gone(void *ctx, struct sl_hand *hand, const struct sl_hand_end *e
 	drop(jobs, job);
 	let_in(jobs);
 	fill_crew(jobs, true);
+	trim_heap(jobs);
 	tell_idle(jobs);
 }
 
@@ -200,6 +214,7 @@ int sl_jobs_new(struct sl_loop *loop, const struct sl_jobs_config *config,
 	jobs->ops = ops;
 	jobs->ctx = ctx;
 	jobs->prefork = config->prefork;
+	jobs->was_ready = config->prefork == 0; /* there is nothing to wait for */
 	TAILQ_INIT(&jobs->live);
 	TAILQ_INIT(&jobs->unmanned);
 	learn_user(jobs);

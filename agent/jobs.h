@@ -24,7 +24,7 @@ struct sl_jobs_config {
 struct sl_jobs_ops {
 	/* As in sl_job_home. */
 	void (*changed)(void *ctx, struct sl_job *job);
-	/* All that jobs need to run is there, for the first time. */
+	/* The stock of workers is full, for the first time; not called for a stock of none. */
 	void (*ready)(void *ctx);
 	/* The last live job is gone. */
 	void (*idle)(void *ctx);

@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "proto/identity.h"
 #include "proto/limits.h"
+#include "proto/task_msg.h"
 #include "tests/support/agent_client.h"
 #include "tests/support/check_main.h"
 
@@ -320,6 +321,182 @@ START_TEST(two_hundred_tasks_at_once_all_come_back)
 	ck_assert_uint_eq(get_stat().jobs_by_state[SL_STATE_DONE], 200);
 	/* Those of the stock may be on their way. */
 	ck_assert_uint_le(test_process_fds(agent.pid), fds + 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(several_may_wait_for_one_job)
+{
+	struct sl_request next = test_request(SL_OP_NEXT, 1);
+	uint32_t ids[10];
+
+	set_up();
+	test_answer_free(test_client_take(&client,
+		submit(1, "function() goroutine.sleep(300) return true, 'for all' end"),
+		SL_OP_SUBMIT));
+	next.after = 2;
+	next.wait_ms = SL_MAX_WAIT_MS;
+	for (int i = 0; i < 10; i++)
+		ids[i] = test_client_send(&client, &next);
+	for (int i = 0; i < 10; i++) {
+		sl_cleanup(test_answer_freep) struct test_answer *answer =
+			test_client_take(&client, ids[i], SL_OP_NEXT);
+
+		ck_assert(answer->reply.ok);
+		ck_assert_uint_gt(answer->reply.last, 2);
+	}
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_poll_that_nothing_comes_for_ends_at_its_time)
+{
+	struct sl_request next = test_request(SL_OP_NEXT, 1);
+	struct test_answer *answer;
+	int64_t start_ms;
+
+	set_up();
+	test_answer_free(test_client_take(
+		&client, submit(1, "function() goroutine.sleep(2000) end"), SL_OP_SUBMIT));
+	next.after = 2;
+	next.wait_ms = 200;
+	start_ms = sl_clock_monotonic_ms();
+	answer = test_client_call(&client, &next);
+	ck_assert_int_ge(sl_clock_monotonic_ms() - start_ms, 190);
+	ck_assert_int_lt(sl_clock_monotonic_ms() - start_ms, 1500);
+	ck_assert_uint_eq(answer->reply.n_batches, 0);
+	ck_assert_int_eq(answer->reply.state, SL_STATE_RUNNING);
+	test_answer_free(answer);
+	tear_down();
+}
+END_TEST
+
+START_TEST(large_tasks_and_results_arrive_whole)
+{
+	static char lua[10u << 20];
+	size_t at = (size_t)snprintf(lua, sizeof(lua), "function() local s = '");
+
+	memset(lua + at, 'x', sizeof(lua) - 60 - at);
+	strcpy(lua + sizeof(lua) - 60, "' return #s > 10000000, string.rep('y', 3000000) end");
+	set_up();
+	test_client_run(&client, 1, lua, 0, &outcome);
+	ck_assert_msg(outcome.state == SL_STATE_DONE, "%s %s", outcome.why, outcome.error);
+	ck_assert_uint_eq(strlen(outcome.message), sizeof(outcome.message) - 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(what_a_child_writes_makes_it_wait_and_all_of_it_arrives)
+{
+	set_up();
+	test_client_run(&client, 1,
+		"function() os.execute('head -c 20000000 /dev/zero; echo end') end", 0,
+		&outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	ck_assert_uint_eq(outcome.out_bytes, 20000004);
+	tear_down();
+}
+END_TEST
+
+static pid_t child_of(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%d", &child), 1);
+	fclose(file);
+	return child;
+}
+
+START_TEST(a_dead_spawner_is_a_crash_and_the_next_task_runs)
+{
+	struct test_answer *first;
+
+	set_up();
+	first = test_client_take(
+		&client, submit(1, "function() goroutine.sleep(60000) end"), SL_OP_SUBMIT);
+	kill(child_of(agent.pid), SIGKILL);
+	test_client_follow(&client, 1, first, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_CRASHED);
+	ck_assert_ptr_nonnull(strstr(outcome.why, "spawner"));
+	test_client_run(&client, 2, "function() end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	tear_down();
+}
+END_TEST
+
+START_TEST(without_a_stock_each_task_waits_for_its_worker)
+{
+	static const char *const flags[] = {"--prefork", "0", NULL};
+
+	set_up_with(flags);
+	for (uint64_t job = 1; job <= 3; job++) {
+		test_client_run(&client, job, "function() end", 0, &outcome);
+		ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	}
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_task_of_another_user_is_refused)
+{
+	struct sl_function function = {
+		.text = sl_bytes_of("function() end"), .file = sl_bytes_of("x"), .line = 1};
+	struct sl_task task = {.name = sl_bytes_of("test"),
+		.function = {.kind = SL_VALUE_FUNCTION, .function = &function},
+		.user = sl_bytes_of("nobody-at-all")};
+	struct sl_request request = test_request(SL_OP_SUBMIT, 1);
+	struct sl_buffer bytes = SL_BUFFER_INIT;
+	struct test_answer *answer;
+
+	set_up();
+	ck_assert_int_eq(sl_task_encode(&task, &bytes, NULL), 0);
+	request.task = sl_buffer_bytes(&bytes);
+	answer = test_client_call(&client, &request);
+	ck_assert_int_eq(answer->reply.code, SL_EDENIED);
+	test_answer_free(answer);
+	sl_buffer_deinit(&bytes);
+	tear_down();
+}
+END_TEST
+
+START_TEST(workdir_environment_and_limits_are_applied)
+{
+	struct sl_function function = {
+		.text = sl_bytes_of("function(this) local p = io.popen('pwd; ulimit -n') "
+				    "return true, p:read('a') .. os.getenv('COLOUR') end"),
+		.file = sl_bytes_of("x"),
+		.line = 1};
+	struct sl_pair pair = {{.kind = SL_VALUE_STRING, .string = sl_bytes_of("COLOUR")},
+		{.kind = SL_VALUE_STRING, .string = sl_bytes_of("green")}};
+	struct sl_table env = {.pairs = &pair, .n_pairs = 1};
+	struct sl_task task = {.name = sl_bytes_of("test"),
+		.function = {.kind = SL_VALUE_FUNCTION, .function = &function},
+		.workdir = sl_bytes_of("/usr"),
+		.env = {.kind = SL_VALUE_TABLE, .table = &env},
+		.limits = {.files = 77, .memory_bytes = 100u << 20}};
+	struct sl_request request = test_request(SL_OP_SUBMIT, 1);
+	struct sl_buffer bytes = SL_BUFFER_INIT;
+
+	set_up();
+	ck_assert_int_eq(sl_task_encode(&task, &bytes, NULL), 0);
+	request.task = sl_buffer_bytes(&bytes);
+	request.wait_ms = SL_MAX_WAIT_MS;
+	test_client_follow(&client, 1, test_client_call(&client, &request), &outcome);
+	ck_assert_str_eq(outcome.message, "/usr\n77\ngreen");
+	sl_buffer_clear(&bytes);
+	task.workdir = sl_bytes_of("/no/such/place");
+	request.job.bytes[0] = 2;
+	ck_assert_int_eq(sl_task_encode(&task, &bytes, NULL), 0);
+	request.task = sl_buffer_bytes(&bytes);
+	test_client_follow(&client, 2, test_client_call(&client, &request), &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_FAILED);
+	ck_assert_msg(strstr(outcome.message, "/no/such/place"), "%s", outcome.message);
+	sl_buffer_deinit(&bytes);
 	tear_down();
 }
 END_TEST
@@ -642,9 +819,14 @@ SL_CHECK_MAIN("agent", a_task_that_does_nothing_succeeds_in_one_round_trip,
 	beyond_queue_the_agent_is_busy_and_says_when_to_come_back,
 	a_known_job_is_answered_and_not_run_again,
 	a_job_outlives_the_connection_that_brought_it, two_hundred_tasks_at_once_all_come_back,
-	nothing_but_hello_is_answered_before_hello, on_tcp_the_local_key_is_welcome,
-	on_tcp_a_stranger_is_denied_and_put_out, a_key_that_is_added_is_welcome_at_once,
-	garbage_is_refused_and_the_next_request_is_fine,
+	several_may_wait_for_one_job, a_poll_that_nothing_comes_for_ends_at_its_time,
+	large_tasks_and_results_arrive_whole,
+	what_a_child_writes_makes_it_wait_and_all_of_it_arrives,
+	a_dead_spawner_is_a_crash_and_the_next_task_runs,
+	without_a_stock_each_task_waits_for_its_worker, a_task_of_another_user_is_refused,
+	workdir_environment_and_limits_are_applied, nothing_but_hello_is_answered_before_hello,
+	on_tcp_the_local_key_is_welcome, on_tcp_a_stranger_is_denied_and_put_out,
+	a_key_that_is_added_is_welcome_at_once, garbage_is_refused_and_the_next_request_is_fine,
 	what_can_not_be_a_task_is_refused_by_name, a_cursor_beyond_the_last_event_is_an_error,
 	jobs_are_listed_filtered_and_forgotten,
 	a_slow_reader_makes_the_job_wait_and_not_the_agent_grow,

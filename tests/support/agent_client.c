@@ -372,6 +372,7 @@ static void note_event(const struct sl_event *event, struct test_outcome *out)
 		add_text(out->logs, sizeof(out->logs), event->log.message, "\n");
 		break;
 	case SL_EVENT_OUT:
+		out->out_bytes += event->out.bytes.size;
 		add_text(out->out, sizeof(out->out), event->out.bytes, "");
 		break;
 	case SL_EVENT_RESULT:

@@ -93,7 +93,7 @@ struct test_outcome {
 	char message[512], error[512];
 	char logs[4096]; /* each followed by a newline; as much as fits */
 	char out[4096];  /* bytes of stdout and stderr; as much as fits */
-	uint64_t n_events, n_logs, log_bytes, dropped_lines, dropped_bytes;
+	uint64_t n_events, n_logs, log_bytes, out_bytes, dropped_lines, dropped_bytes;
 };
 
 /* Follows the job to its end, acknowledging on the way. @first is a reply that is there
