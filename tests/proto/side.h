@@ -173,6 +173,12 @@ static inline void make_place(void)
 	ck_assert_ptr_nonnull(mkdtemp(place));
 }
 
+/* Fails when a socket was left behind. */
+static inline void drop_place(void)
+{
+	ck_assert_int_eq(rmdir(place), 0);
+}
+
 static inline const char *ipc_url(void)
 {
 	static char url[128];
@@ -199,16 +205,36 @@ static inline bool is_connected(int fd)
 	return poll(&poll_fd, 1, 0) == 1;
 }
 
+static inline socklen_t raw_address(const struct side *server, struct sockaddr_storage *out)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)out;
+	struct sockaddr_in *in = (struct sockaddr_in *)out;
+
+	memset(out, 0, sizeof(*out));
+	if (strncmp(server->address, "ipc://", 6) == 0) {
+		un->sun_family = AF_UNIX;
+		snprintf(un->sun_path, sizeof(un->sun_path), "%s", server->address + 6);
+		return sizeof(*un);
+	}
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in->sin_port = htons((uint16_t)atoi(strrchr(server->address, ':') + 1));
+	return sizeof(*in);
+}
+
 /* Turns the server's loop meanwhile: with nobody to accept, connect() waits for room in the
  * backlog, for ever. */
 static inline int raw_connect(struct side *server)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	struct sockaddr_storage address;
+	socklen_t size = raw_address(server, &address);
+	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int rc;
 
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	address.sin_port = htons((uint16_t)atoi(strrchr(server->address, ':') + 1));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	ck_assert_int_ge(fd, 0);
+	while ((rc = connect(fd, (struct sockaddr *)&address, size)) < 0 && errno == EAGAIN)
+		turn(server, NULL, 1); /* ipc: the backlog is full */
+	if (rc < 0)
 		ck_assert_int_eq(errno, EINPROGRESS);
 	TURN_UNTIL(is_connected(fd), server, NULL);
 	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
@@ -220,6 +246,17 @@ static inline void raw_send(int fd, const void *bytes, size_t size)
 	/* A peer that was closed already is what some of these are about. */
 	if (send(fd, bytes, size, MSG_NOSIGNAL) < 0)
 		return;
+}
+
+/* Whether the other end of @fd hung up. What it sent before is read and forgotten. */
+static inline bool raw_is_over(int fd)
+{
+	char bytes[4096];
+	ssize_t n;
+
+	while ((n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+		;
+	return n == 0 || errno == ECONNRESET;
 }
 
 static inline size_t n_fds(void)

@@ -43,7 +43,6 @@ static void round_trips_on(const char *url)
 
 START_TEST(requests_are_answered_over_ipc)
 {
-	make_place();
 	round_trips_on(ipc_url());
 }
 END_TEST
@@ -118,7 +117,6 @@ START_TEST(a_dial_that_nobody_takes_ends_in_closed)
 	struct side client;
 	struct sl_conn *conn;
 
-	make_place();
 	start_at(&client, NULL);
 	ck_assert_int_eq(sl_endpoint_dial(client.endpoint, ipc_url(), &client, &conn, NULL), 0);
 	TURN_UNTIL(client.n_closed == 1, &client, NULL);
@@ -134,7 +132,6 @@ START_TEST(an_ipc_peer_is_known_by_its_uid)
 	struct sl_conn *conn;
 	uint32_t uid = 12345;
 
-	make_place();
 	start_at(&server, ipc_url());
 	start_at(&client, NULL);
 	ck_assert_int_eq(
@@ -158,7 +155,6 @@ START_TEST(a_socket_in_use_is_not_taken_and_a_stale_one_is_replaced)
 	char path[128], bound[128];
 	int fd;
 
-	make_place();
 	snprintf(path, sizeof(path), "%s/socket", place);
 	start_at(&first, ipc_url());
 	ck_assert_int_eq(stat(path, &st), 0);
@@ -186,6 +182,79 @@ START_TEST(a_socket_in_use_is_not_taken_and_a_stale_one_is_replaced)
 				 second.endpoint, ipc_url(), 0600, bound, sizeof(bound), &err),
 		SL_EINVALID);
 	stop(&second);
+	ck_assert_int_eq(unlink(path), 0); /* it is still there */
+}
+END_TEST
+
+START_TEST(an_address_that_is_none_is_refused)
+{
+	static const char *const bad[] = {"", "tcp", "tcp://", "tcp://:", "tcp://127.0.0.1",
+		"tcp://127.0.0.1:", "tcp://:80", "tcp://[::1]", "tcp://[::1", "ipc://",
+		"ipc://x", "inproc://x", "tls+tcp://127.0.0.1:1", "http://127.0.0.1:1"};
+	struct sl_conn *conn;
+	struct side side;
+	char bound[128];
+
+	start_at(&side, NULL);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct sl_error err = {0};
+
+		ck_assert_msg(sl_endpoint_listen(side.endpoint, bad[i], 0600, bound,
+				      sizeof(bound), &err) == SL_EINVALID,
+			"%s", bad[i]);
+		ck_assert_str_ne(err.text, "");
+		ck_assert_msg(sl_endpoint_dial(side.endpoint, bad[i], NULL, &conn, NULL) ==
+				      SL_EINVALID,
+			"%s", bad[i]);
+	}
+	ck_assert_int_eq(
+		sl_endpoint_listen(side.endpoint, "tcp://127.0.0.1:0", 0, bound, 8, NULL),
+		SL_EINVALID);
+	stop(&side);
+}
+END_TEST
+
+/* Keeps the first two requests, and answers both when a third comes. */
+static uint32_t kept[2];
+
+static void reply_to_two(void *ctx, struct sl_conn *conn, uint32_t id, struct sl_bytes body)
+{
+	struct side *side = ctx;
+
+	(void)body;
+	side->last_conn = conn;
+	if (side->n_requests < 2)
+		kept[side->n_requests] = id;
+	side->n_requests++;
+}
+
+START_TEST(replying_never_calls_back)
+{
+	static const struct sl_endpoint_ops holding = {
+		on_opened, reply_to_two, on_reply, on_closed};
+	struct side server = {.welcome = true}, client;
+	struct sl_conn *conn;
+
+	ck_assert_int_eq(sl_endpoint_new(&holding, &server, 64, &server.endpoint, NULL), 0);
+	ck_assert_int_eq(sl_endpoint_listen(server.endpoint, "tcp://127.0.0.1:0", 0,
+				 server.address, sizeof(server.address), NULL),
+		0);
+	start_at(&client, NULL);
+	ck_assert_int_eq(
+		sl_endpoint_dial(client.endpoint, server.address, NULL, &conn, NULL), 0);
+	/* More than are read: some wait, in the endpoint's own memory. */
+	for (int i = 0; i < SL_MAX_REQUESTS_PER_CONNECTION + 10; i++)
+		ask(&client, conn, "x", 1);
+	TURN_UNTIL(server.n_requests == SL_MAX_REQUESTS_PER_CONNECTION, &server, &client);
+	for (int i = 0; i < 2; i++) {
+		struct sl_buffer body = SL_BUFFER_INIT;
+
+		sl_conn_reply(server.last_conn, kept[i], &body);
+		ck_assert_uint_eq(server.n_requests, SL_MAX_REQUESTS_PER_CONNECTION);
+	}
+	TURN_UNTIL(server.n_requests == SL_MAX_REQUESTS_PER_CONNECTION + 2, &server, &client);
+	stop(&client);
+	stop(&server);
 }
 END_TEST
 
@@ -247,9 +316,10 @@ START_TEST(hops_before_the_id_come_back_with_the_reply)
 }
 END_TEST
 
-SL_CHECK_MAIN("endpoint", requests_are_answered_over_ipc, requests_are_answered_over_tcp,
-	replies_may_come_in_any_order,
+SL_CHECK_MAIN_WITH("endpoint", make_place, drop_place, requests_are_answered_over_ipc,
+	requests_are_answered_over_tcp, replies_may_come_in_any_order,
 	somebody_who_asks_too_much_at_once_is_not_read_until_answered,
 	a_dial_that_nobody_takes_ends_in_closed, an_ipc_peer_is_known_by_its_uid,
 	a_socket_in_use_is_not_taken_and_a_stale_one_is_replaced,
+	an_address_that_is_none_is_refused, replying_never_calls_back,
 	a_message_may_come_byte_by_byte, hops_before_the_id_come_back_with_the_reply)

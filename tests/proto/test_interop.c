@@ -51,26 +51,30 @@ static void answers_req0_on(const char *url)
 
 START_TEST(a_plain_req0_socket_is_answered)
 {
-	make_place();
 	answers_req0_on(ipc_url());
 	answers_req0_on("tcp://127.0.0.1:0");
 }
 END_TEST
 
-START_TEST(a_plain_rep0_socket_can_be_asked)
+static void asks_rep0_on(const char *where)
 {
 	struct side client;
 	struct sl_conn *conn;
 	nng_socket socket;
+	nng_listener listener;
+	char url[64];
 	nng_aio *aio;
 	nng_msg *msg;
+	int port;
 
-	make_place();
 	ck_assert_int_eq(nng_rep0_open(&socket), 0);
-	ck_assert_int_eq(nng_listen(socket, ipc_url(), NULL, 0), 0);
+	ck_assert_int_eq(nng_listen(socket, where, &listener, 0), 0);
+	snprintf(url, sizeof(url), "%s", where);
+	if (nng_listener_get_int(listener, NNG_OPT_TCP_BOUND_PORT, &port) == 0)
+		snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port);
 	ck_assert_int_eq(nng_aio_alloc(&aio, on_nng_done, NULL), 0);
 	start_at(&client, NULL);
-	ck_assert_int_eq(sl_endpoint_dial(client.endpoint, ipc_url(), NULL, &conn, NULL), 0);
+	ck_assert_int_eq(sl_endpoint_dial(client.endpoint, url, NULL, &conn, NULL), 0);
 	ask(&client, conn, "to nng", 6);
 	atomic_store(&nng_done, false);
 	nng_recv_aio(socket, aio);
@@ -84,6 +88,13 @@ START_TEST(a_plain_rep0_socket_can_be_asked)
 	nng_close(socket);
 	nng_aio_free(aio);
 }
+
+START_TEST(a_plain_rep0_socket_can_be_asked)
+{
+	asks_rep0_on(ipc_url());
+	asks_rep0_on("tcp://127.0.0.1:0");
+}
 END_TEST
 
-SL_CHECK_MAIN("interop", a_plain_req0_socket_is_answered, a_plain_rep0_socket_can_be_asked)
+SL_CHECK_MAIN_WITH("interop", make_place, drop_place, a_plain_req0_socket_is_answered,
+	a_plain_rep0_socket_can_be_asked)
