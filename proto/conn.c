@@ -169,6 +169,7 @@ static void send_message(
 		sl_conn_fail(conn, SL_ENOMEM, "out of memory");
 }
 
+/* That there is room for another request now is seen to when the reply has gone: sent(). */
 void sl_conn_reply(struct sl_conn *conn, uint32_t id, struct sl_buffer *body)
 {
 	struct sl_asked_request request;
@@ -180,10 +181,6 @@ void sl_conn_reply(struct sl_conn *conn, uint32_t id, struct sl_buffer *body)
 	send_message(conn, request.header, request.header_size, body);
 	if (conn->asked.n == 0)
 		sl_endpoint_due(conn->endpoint, sl_clock_monotonic_ms() + SL_IDLE_MS);
-	if (!conn->rx.pending && !conn->reading) {
-		conn->resume = true;
-		sl_endpoint_due(conn->endpoint, 0);
-	}
 }
 
 void sl_conn_request(struct sl_conn *conn, struct sl_buffer *body, uint32_t *out_id)
@@ -324,11 +321,9 @@ static void read_more(struct sl_conn *conn)
 {
 	if (conn->rx.pending)
 		return;
-	conn->reading = true;
 	if (conn->phase == SL_CONN_GREETING && !conn->leaving)
 		take_greeting(conn);
 	take_messages(conn);
-	conn->reading = false;
 	if (may_read(conn))
 		receive(conn);
 }
@@ -443,10 +438,6 @@ int64_t sl_conn_check(struct sl_conn *conn, int64_t now_ms)
 {
 	struct deadline deadline;
 
-	if (conn->resume) {
-		conn->resume = false;
-		read_more(conn);
-	}
 	if (conn->phase == SL_CONN_CLOSED)
 		return INT64_MAX;
 	deadline = next_deadline(conn);

@@ -35,8 +35,6 @@ struct sl_conn {
 	bool welcome;
 	bool opened_was_called;
 	bool leaving; /* sl_conn_close(): reads nothing more */
-	bool reading; /* messages are being handed on */
-	bool resume;  /* may be read again: at the next dispatch */
 	void *user;
 	char peer[64];
 	struct sl_error why;
@@ -81,6 +79,6 @@ void sl_conn_fail(struct sl_conn *conn, enum sl_code code, const char *why);
 
 bool sl_conn_is_idle(const struct sl_conn *conn);
 
-/* From dispatch: goes on reading if it may again, and closes the connection if a deadline has
- * passed. Returns when the next one is due, INT64_MAX for none. */
+/* From dispatch: closes the connection if a deadline has passed. Returns when the next one is
+ * due, INT64_MAX for none. */
 int64_t sl_conn_check(struct sl_conn *conn, int64_t now_ms);

@@ -137,7 +137,7 @@ int sl_scan_value(struct sl_bytes bytes, size_t *at, size_t *out_n_values, struc
 		struct sl_bytes rest = {bytes.data + where, bytes.size - where};
 		struct sl_scan_head head;
 
-		if (!sl_scan_head(rest, &head) || all_missing > rest.size)
+		if (!sl_scan_head(rest, &head))
 			return sl_fail(err, SL_EPROTOCOL,
 				"bad msgpack at byte %zu of %zu: cut off or malformed", where,
 				bytes.size);

@@ -263,7 +263,7 @@ static int check_modules(const struct sl_value *modules, struct sl_error *err)
 		if (!is_module(&modules->table->pairs[i]))
 			return sl_fail(err, SL_EBAD_TASK,
 				"task: 'modules' must be a table from names to { file =, text "
-			        "= "
+				"= "
 				"}, the text being Lua source");
 	if (modules->table->n_array > 0)
 		return sl_fail(

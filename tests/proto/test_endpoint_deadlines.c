@@ -196,7 +196,7 @@ START_TEST(a_connection_may_be_closed_later_and_still_sends)
 	struct side server;
 	char bytes[64];
 	size_t got = 0;
-	int fd = open_raw(&server, false);
+	int fd = open_raw(&server, true);
 
 	server.hold = true;
 	raw_send(fd, request, sizeof(request));

@@ -303,6 +303,7 @@ START_TEST(stopping_closes_a_dial_that_has_just_come_through)
 		ck_assert_int_eq(
 			sl_endpoint_dial(client.endpoint, server.address, NULL, &conn, NULL),
 			0);
+		sl_endpoint_dispatch(client.endpoint); /* so that the next one is the dial */
 		poll(&(struct pollfd){sl_endpoint_fd(client.endpoint), POLLIN, 0}, 1, 5000);
 		if (round % 2)
 			sl_conn_close(conn, 0);

@@ -416,6 +416,37 @@ START_TEST(tables_in_tables_without_end_are_refused)
 }
 END_TEST
 
+/* Decodes three lists of @n, each in a document of its own. */
+static int decode_three_lists(uint32_t n)
+{
+	struct sl_parcel *roomy = sl_parcel_new((size_t)1 << 30);
+	uint32_t payload = 3 + 5 + n;
+	const uint8_t head[] = {0xc9, 0, (uint8_t)(payload >> 16), (uint8_t)(payload >> 8),
+		(uint8_t)payload, 4, 0x91, 0x92, 1, 0xdd, 0, (uint8_t)(n >> 16),
+		(uint8_t)(n >> 8), (uint8_t)n};
+	size_t size = 1 + 3 * (sizeof(head) + n), at = 1;
+	uint8_t *bytes = calloc(1, size);
+	struct sl_value back;
+	int rc;
+
+	ck_assert_ptr_nonnull(roomy);
+	ck_assert_ptr_nonnull(bytes);
+	bytes[0] = 0x93;
+	for (int i = 0; i < 3; i++, at += sizeof(head) + n)
+		memcpy(bytes + at, head, sizeof(head));
+	rc = sl_value_decode((struct sl_bytes){(char *)bytes, size}, roomy, &back, NULL);
+	free(bytes);
+	sl_parcel_free(roomy);
+	return rc;
+}
+
+START_TEST(values_are_counted_over_all_documents)
+{
+	ck_assert_int_eq(decode_three_lists(900000), 0);
+	ck_assert_int_eq(decode_three_lists(1000000), SL_ETOO_LARGE);
+}
+END_TEST
+
 SL_CHECK_MAIN_WITH("value_msg", setup, teardown, scalars_are_plain_msgpack,
 	numbers_come_back_as_what_they_were, an_integer_that_lua_does_not_have_is_refused,
 	strings_may_have_any_bytes, a_sequence_is_an_array_and_the_rest_is_a_map,
@@ -426,4 +457,4 @@ SL_CHECK_MAIN_WITH("value_msg", setup, teardown, scalars_are_plain_msgpack,
 	a_function_may_hold_itself, any_nesting_up_to_the_limit_travels,
 	deeper_nesting_is_refused_with_the_way, a_handle_is_refused_with_the_way,
 	a_binary_function_is_refused_with_the_way, malformed_values_are_refused,
-	tables_in_tables_without_end_are_refused)
+	tables_in_tables_without_end_are_refused, values_are_counted_over_all_documents)
