@@ -93,6 +93,12 @@ class Pages(unittest.TestCase):
         keys = set(headwords_with_colon(section(page("sloth-agent.yaml.5"), "KEYS")))
         self.assertEqual(sorted(keys - flags), [])
 
+    def test_keys_of_the_file_that_is_installed(self):
+        keys = set(headwords_with_colon(section(page("sloth-agent.yaml.5"), "KEYS")))
+        in_file = re.findall(r"^#([a-z_]+):", source("agent/agent.yaml"), re.M)
+        # A descriptor makes sense on a command line only.
+        self.assertEqual(sorted(in_file), sorted(keys - {"ready_fd"}))
+
     def test_commands_of_sloth(self):
         in_page = re.findall(r"^## sloth ([a-z]+)", page("sloth.1"), re.M)
         self.same(commands(), in_page, "sloth.1")
