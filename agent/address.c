@@ -2,8 +2,11 @@
 #include "agent/address.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "common/error.h"
@@ -70,4 +73,21 @@ int sl_address_check_listen(const char *url, struct sl_error *err)
 			url);
 	return sl_fail(err, SL_EINVALID,
 		"'%s' is no address; ipc:///PATH and tcp://127.0.0.1:PORT are", url);
+}
+
+int sl_address_make_directory(const char *url, struct sl_error *err)
+{
+	struct sockaddr_un address;
+	char *slash;
+
+	if (!has_prefix(url, "ipc:///"))
+		return 0;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", url + strlen("ipc://"));
+	slash = strrchr(address.sun_path, '/');
+	*slash = 0;
+	if (slash == address.sun_path || mkdir(address.sun_path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	return sl_fail_errno(err, errno,
+		"cannot make the directory %s for the socket (--listen names another)",
+		address.sun_path);
 }

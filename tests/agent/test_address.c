@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/address.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/error.h"
 #include "tests/support/check_main.h"
@@ -45,5 +48,26 @@ START_TEST(what_is_no_address_is_said_to_be_none)
 }
 END_TEST
 
+START_TEST(the_socket_gets_a_directory_but_not_a_tree)
+{
+	char dir[] = "/tmp/sloth-test-XXXXXX", url[64], path[64];
+	struct sl_error err;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/a", dir);
+	snprintf(url, sizeof(url), "ipc://%s/agent.sock", path);
+	ck_assert_int_eq(sl_address_make_directory(url, NULL), 0);
+	ck_assert_int_eq(sl_address_make_directory(url, NULL), 0);
+	ck_assert_int_eq(rmdir(path), 0);
+	snprintf(url, sizeof(url), "ipc://%s/a/b/agent.sock", dir);
+	ck_assert_int_eq(sl_address_make_directory(url, &err), SL_ESYSTEM);
+	ck_assert_ptr_nonnull(strstr(err.text, "/a/b"));
+	ck_assert_int_eq(rmdir(dir), 0);
+	ck_assert_int_eq(sl_address_make_directory("ipc:///agent.sock", NULL), 0);
+	ck_assert_int_eq(sl_address_make_directory("tcp://127.0.0.1:0", NULL), 0);
+}
+END_TEST
+
 SL_CHECK_MAIN("address", this_machine_is_where_the_agent_may_listen,
-	elsewhere_is_refused_with_what_to_do, what_is_no_address_is_said_to_be_none)
+	elsewhere_is_refused_with_what_to_do, what_is_no_address_is_said_to_be_none,
+	the_socket_gets_a_directory_but_not_a_tree)
