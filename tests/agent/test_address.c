@@ -50,7 +50,7 @@ END_TEST
 
 START_TEST(the_socket_gets_a_directory_but_not_a_tree)
 {
-	char dir[] = "/tmp/sloth-test-XXXXXX", url[64], path[64];
+	char dir[] = "/tmp/sloth-test-XXXXXX", url[128], path[64];
 	struct sl_error err;
 
 	ck_assert_ptr_nonnull(mkdtemp(dir));
