@@ -189,19 +189,26 @@ static int make_parts(struct agent *agent, struct sl_error *err)
 	return result;
 }
 
+static int listen_on(struct agent *agent, const char *url, char *out_bound, size_t size,
+	struct sl_error *err)
+{
+	int result = sl_address_make_directory(url, err);
+
+	if (result == 0)
+		result = sl_service_listen(agent->service, url, out_bound, size, err);
+	if (result == 0)
+		sl_log(SL_LOG_NOTICE, "listening address=%s", out_bound);
+	return result;
+}
+
 static int listen_all(struct agent *agent, struct sl_error *err)
 {
 	char bound[sizeof(agent->bound)];
 	int result = 0;
 
-	for (size_t i = 0; i < agent->options->n_listen && result == 0; i++) {
-		char *out = i == 0 ? agent->bound : bound;
-
-		result = sl_service_listen(
-			agent->service, agent->options->listen[i], out, sizeof(bound), err);
-		if (result == 0)
-			sl_log(SL_LOG_NOTICE, "listening address=%s", out);
-	}
+	for (size_t i = 0; i < agent->options->n_listen && result == 0; i++)
+		result = listen_on(agent, agent->options->listen[i],
+			i == 0 ? agent->bound : bound, sizeof(bound), err);
 	return result;
 }
 
