@@ -219,7 +219,7 @@ static void append_constants(struct cut *cut)
 		sl_buffer_append(&cut->text, " local ", 7);
 		append_bytes(&cut->text, constants[i].name);
 		sl_buffer_append(&cut->text, " <const> = ", 11);
-		append_bytes(&cut->text, constants[i].value);
+		sl_token_join_lines(constants[i].value, &cut->text);
 		sl_buffer_append(&cut->text, ";", 1);
 	}
 	free(needed);

@@ -122,11 +122,8 @@ static bool in_constant_expression(const struct sl_token *token)
 {
 	static const char *const words[] = {"and", "or", "not", "true", "false", "nil"};
 
-	if (token->kind == SL_TOKEN_NUMBER)
+	if (token->kind == SL_TOKEN_NUMBER || token->kind == SL_TOKEN_STRING)
 		return true;
-	if (token->kind == SL_TOKEN_STRING)
-		return !memchr(token->text.data, '\n', token->text.size) &&
-		       !memchr(token->text.data, '\r', token->text.size);
 	if (token->kind == SL_TOKEN_SYMBOL)
 		return strchr("+-*/%^~&|<>().", token->text.data[0]) != NULL;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -150,26 +147,29 @@ static bool is_constant(const struct reader *r, struct sl_bytes name)
 }
 
 /* Behind "local … NAME <const> =": notes the constant when expressions of literals and other
- * constants follow on one line; the last one is its value. It may note too much, an expression
- * that is more than a constant: who uses it proves the result. Leaves the token behind. */
+ * constants follow, with no line break but in strings; the last one is its value. It may note
+ * too much, an expression that is more than a constant: who uses it proves the result. Leaves
+ * the token behind. */
 static bool read_constant(struct reader *r, struct sl_bytes name)
 {
 	struct sl_constant constant = {.name = name, .value = r->token.text, .end = SIZE_MAX};
-	int line = r->token.line;
+	int line = r->token.first_line;
 	bool more = true;
 
-	while (more && r->token.line == line) {
+	while (more && r->token.first_line == line) {
 		bool comma = sl_token_is(&r->token, ",");
 
 		if (!comma && !in_constant_expression(&r->token) &&
 			!is_constant(r, r->token.text))
 			break;
 		constant.begin = offset(r) + r->token.text.size;
+		line = r->token.line;
 		more = next(r);
 		if (comma)
 			constant.value = r->token.text;
 	}
-	if (constant.begin == 0)
+	/* Nothing that could be a value, or nothing behind the last comma. */
+	if (constant.begin <= (size_t)(constant.value.data - r->source->text))
 		return true;
 	constant.value.size = (size_t)(r->source->text + constant.begin - constant.value.data);
 	return sl_buffer_append(&r->source->constants, &constant, sizeof(constant));

@@ -27,7 +27,7 @@ struct sl_span {
 /* A local <const> whose value the compiler writes straight into the code. */
 struct sl_constant {
 	struct sl_bytes name;
-	struct sl_bytes value; /* the expression, on one line */
+	struct sl_bytes value; /* the expression; line breaks only in strings */
 	size_t begin;          /* visible from here … */
 	size_t end;            /* … to here */
 };

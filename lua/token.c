@@ -169,6 +169,7 @@ bool sl_token_next(struct sl_tokenizer *t, struct sl_token *out)
 
 	skip_space(t);
 	begin = t->at;
+	out->first_line = t->line;
 	out->kind = t->at < t->end ? skip_token(t) : SL_TOKEN_END;
 	out->text = (struct sl_bytes){begin, (size_t)(t->at - begin)};
 	out->line = t->line;
@@ -179,4 +180,86 @@ bool sl_token_is(const struct sl_token *token, const char *text)
 {
 	return token->kind != SL_TOKEN_STRING && token->kind != SL_TOKEN_END &&
 	       sl_bytes_equal(token->text, sl_bytes_of(text));
+}
+
+static bool is_break(int c)
+{
+	return c == '\n' || c == '\r';
+}
+
+static bool has_break(struct sl_bytes text)
+{
+	for (size_t i = 0; i < text.size; i++)
+		if (is_break(text.data[i]))
+			return true;
+	return false;
+}
+
+/* A string in long brackets, which has no escapes, as one in quotes. */
+static void quote_long_string(struct sl_bytes text, struct sl_buffer *out)
+{
+	struct sl_tokenizer t;
+	int level;
+
+	sl_tokenizer_init(&t, text);
+	level = long_bracket_level(&t);
+	t.at += level + 2;
+	t.end -= level + 2;
+	if (t.at < t.end && is_break(*t.at))
+		step(&t); /* Lua leaves that one out */
+	sl_buffer_append(out, "\"", 1);
+	while (t.at < t.end) {
+		if (is_break(*t.at))
+			sl_buffer_append(out, "\\n", 2);
+		else
+			sl_buffer_printf(out, "\\%03d", (unsigned char)*t.at);
+		step(&t);
+	}
+	sl_buffer_append(out, "\"", 1);
+}
+
+/* A string in quotes that has line breaks behind backslashes, and behind "\z" as blanks. */
+static void join_quoted_lines(struct sl_bytes text, struct sl_buffer *out)
+{
+	struct sl_tokenizer t;
+
+	sl_tokenizer_init(&t, text);
+	while (t.at < t.end) {
+		const char *begin = t.at;
+		int next = peek(&t, 1);
+
+		if (*begin == '\\' && next == 'z') {
+			t.at += 2;
+			while (t.at < t.end && *t.at != '\0' && strchr(" \t\v\f\r\n", *t.at))
+				t.at++;
+			continue;
+		}
+		if (*begin == '\\' && t.end - t.at > 1)
+			t.at++;
+		step(&t);
+		if (is_break(*begin) || (*begin == '\\' && is_break(next)))
+			sl_buffer_append(out, "\\n", 2);
+		else
+			sl_buffer_append(out, begin, (size_t)(t.at - begin));
+	}
+}
+
+void sl_token_join_lines(struct sl_bytes text, struct sl_buffer *out)
+{
+	const char *at = text.data;
+	struct sl_tokenizer tokenizer;
+	struct sl_token token;
+
+	sl_tokenizer_init(&tokenizer, text);
+	while (sl_token_next(&tokenizer, &token)) {
+		if (token.kind != SL_TOKEN_STRING || !has_break(token.text))
+			continue;
+		sl_buffer_append(out, at, (size_t)(token.text.data - at));
+		if (token.text.data[0] == '[')
+			quote_long_string(token.text, out);
+		else
+			join_quoted_lines(token.text, out);
+		at = token.text.data + token.text.size;
+	}
+	sl_buffer_append(out, at, (size_t)(text.data + text.size - at));
 }

@@ -22,6 +22,7 @@ enum sl_token_kind {
 struct sl_token {
 	enum sl_token_kind kind;
 	struct sl_bytes text; /* in the source */
+	int first_line;       /* on which it begins */
 	int line;             /* on which it ends, as Lua counts: what Lua calls its line */
 };
 
@@ -37,3 +38,6 @@ void sl_tokenizer_init(struct sl_tokenizer *tokenizer, struct sl_bytes source);
 bool sl_token_next(struct sl_tokenizer *tokenizer, struct sl_token *out);
 
 bool sl_token_is(const struct sl_token *token, const char *text);
+
+/* Appends @text, which has line breaks in strings only, on one line: they become "\n". */
+void sl_token_join_lines(struct sl_bytes text, struct sl_buffer *out);

@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "lua/proof.h"
 #include "lua/source.h"
+#include "lua/token.h"
 #include "tests/support/check_main.h"
 
 static struct sl_cutter *cutter;
@@ -308,6 +309,9 @@ START_TEST(no_text_upsets_the_search_for_functions)
 {
 	static const char alphabet[] =
 		"function end local do if repeat until <const> = ([{\"'--[=]\\\n\r\0x1.e";
+	static const char beginning[] = "local a <const>, b <const> = ";
+	struct sl_buffer line = SL_BUFFER_INIT;
+	size_t n_seen = 0;
 	char text[200];
 
 	srand(1);
@@ -315,19 +319,31 @@ START_TEST(no_text_upsets_the_search_for_functions)
 		size_t n = (size_t)rand() % sizeof(text), n_spans, n_constants;
 		struct sl_source *source;
 		const struct sl_span *spans;
+		const struct sl_constant *constants;
 
 		for (size_t at = 0; at < n; at++)
 			text[at] = alphabet[(size_t)rand() % sizeof(alphabet)];
 		if (n > 20) /* a real word now and then */
 			memcpy(text + (size_t)rand() % (n - 20), alphabet + rand() % 30, 18);
+		if (n > sizeof(beginning) && i % 2 == 0)
+			memcpy(text, beginning, sizeof(beginning) - 1);
 		ck_assert_int_eq(sl_source_new((struct sl_bytes){text, n}, &source, NULL), 0);
 		spans = sl_source_spans(source, &n_spans);
 		for (size_t k = 0; k < n_spans; k++)
 			ck_assert(spans[k].end <= n && spans[k].begin < spans[k].paren &&
 				  spans[k].paren < spans[k].body);
-		sl_source_constants(source, &n_constants);
+		constants = sl_source_constants(source, &n_constants);
+		for (size_t k = 0; k < n_constants; k++) {
+			sl_buffer_clear(&line);
+			sl_token_join_lines(constants[k].value, &line);
+			ck_assert_ptr_null(
+				line.size ? memchr(line.data, '\n', line.size) : NULL);
+		}
+		n_seen += n_constants;
 		sl_source_free(source);
 	}
+	ck_assert_uint_ge(n_seen, 100);
+	sl_buffer_deinit(&line);
 }
 END_TEST
 

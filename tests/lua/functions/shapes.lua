@@ -157,6 +157,22 @@ do
 	case(245, function() local function inner() return LIMIT + 1 end return inner() end)
 end
 case(240, function() local LIMIT = LIMIT return LIMIT end)
+local QUERY <const> = [[
+select "name\\" from t
+where a = 1
+]]
+case("select \"name\\\\\" from t\nwhere a = 1\n", function() return QUERY end)
+local LINES <const>, BLANKS <const> = 'one\
+two "x"', "a\z
+	b\65\x42\
+c"
+case("abAB\nc", function() return BLANKS end)
+local MASK <const> = 1 << 4 | 0x0f & ~ 3 // 1
+case(1 << 4 | 0x0f & ~ 3 // 1, function() return MASK end)
+local SUM <const> = - - 2 + 3
+case(5, function() return SUM end)
+local first <const>, COMPUTED <const> = 5, tonumber("246")
+case(246, function() return COMPUTED end)
 
 -- Whole chunks.
 case(250, load("return 250"))
