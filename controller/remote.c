@@ -62,7 +62,9 @@ struct sl_remote {
 	bool missed;             /* a note said that it went: another says when it is back */
 	const char *cut_because; /* we closed the connection ourselves; NULL: not so */
 	struct sl_alarm alarm;   /* DIALING and HELLO: enough waited; PAUSE: try again */
-	struct sl_error why;     /* GONE */
+	/* GONE: the sentence for that. Else what ended the last try; code 0: none since it was
+	 * up. */
+	struct sl_error why;
 	TAILQ_HEAD(, sl_ask) asks;
 };
 
