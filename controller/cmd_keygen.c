@@ -39,7 +39,7 @@ static void show(const char *path, const struct sl_identity *identity, const cha
 	char line[128];
 
 	sl_public_key_format(identity->public_key, line, sizeof(line));
-	if (options->output == SL_OUTPUT_PLAIN) {
+	if (options->output < SL_OUTPUT_JSON) {
 		printf("%s %s\n", line, comment);
 		if (!options->quiet)
 			fprintf(stderr,

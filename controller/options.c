@@ -9,14 +9,25 @@
 #include "controller/agents_file.h"
 #include "controller/targets.h"
 
-static const char *const outputs[] = {"plain", "json", "jsonl", NULL};
+static const char *const outputs[] = {"pretty", "plain", "json", "jsonl", NULL};
 static const char *const colors[] = {"auto", "always", "never", NULL};
 static const char *const levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+
+/* One that understands more than lines. */
+static bool is_terminal(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && term && term[0] && strcmp(term, "dumb") != 0;
+}
 
 void sl_options_init(struct sl_options *options)
 {
 	*options = (struct sl_options){
-		.log_level = SL_LOG_INFO, .connect_ms = 5000, .reconnect_ms = 30000};
+		.output = is_terminal() ? SL_OUTPUT_PRETTY : SL_OUTPUT_PLAIN,
+		.log_level = SL_LOG_INFO,
+		.connect_ms = 5000,
+		.reconnect_ms = 30000};
 }
 
 void sl_options_deinit(struct sl_options *options)
@@ -31,8 +42,8 @@ void sl_options_flags(struct sl_options *options, struct sl_flag out[SL_N_COMMON
 			SL_FLAG_LIST, &options->agents, NULL},
 		{"key-file", 0, "FILE", "the key to show to agents", SL_FLAG_TEXT,
 			&options->key_file, NULL},
-		{"output", 'o', "FORMAT", "plain (default), json or jsonl", SL_FLAG_CHOICE,
-			&options->output, outputs},
+		{"output", 'o', "FORMAT", "pretty (default on a terminal), plain, json, jsonl",
+			SL_FLAG_CHOICE, &options->output, outputs},
 		{"color", 0, "WHEN", "auto (default), always or never", SL_FLAG_CHOICE,
 			&options->color, colors},
 		{"quiet", 'q', NULL, "show failures only", SL_FLAG_SWITCH, &options->quiet,
@@ -102,11 +113,11 @@ int sl_options_targets(
 
 bool sl_options_colored(const struct sl_options *options)
 {
-	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	const char *no_color = getenv("NO_COLOR");
 
 	if (options->color)
 		return options->color == 1;
 	if (no_color && no_color[0])
 		return false;
-	return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
+	return is_terminal();
 }

@@ -14,6 +14,7 @@
 struct sl_targets;
 
 enum sl_output {
+	SL_OUTPUT_PRETTY, /* for people at a terminal; elsewhere it is plain */
 	SL_OUTPUT_PLAIN,
 	SL_OUTPUT_JSON,
 	SL_OUTPUT_JSONL,

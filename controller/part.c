@@ -307,6 +307,7 @@ void sl_part_begin(struct sl_part *part)
 {
 	part->job.begun = true;
 	part->job.begun_ms = sl_clock_monotonic_ms();
+	sl_render_begun(part->env->render, &part->job);
 	attempt(part);
 }
 

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,15 +13,77 @@
 #include "common/buffer.h"
 #include "common/log.h"
 #include "controller/options.h"
+#include "controller/printable.h"
 
 #define FLUSH_BYTES ((size_t)64 << 10)
 
+/* Waits until stdout takes a little. A reader who has stopped reading must not make us deaf: a
+ * signal that comes in this wait ends the program as it would end any other. */
+static bool wait_for_room(void)
+{
+	struct pollfd fd = {.fd = STDOUT_FILENO, .events = POLLOUT};
+	sigset_t none;
+
+	if (poll(&fd, 1, 0) == 0) {
+		sigemptyset(&none);
+		ppoll(&fd, 1, NULL, &none);
+	}
+	return !(fd.revents & (POLLERR | POLLNVAL));
+}
+
+/* One write that doesn't block once there is room; a pipe has room for PIPE_BUF then. */
+static ssize_t write_some(const char *data, size_t size)
+{
+	ssize_t n;
+
+	do {
+		if (!wait_for_room())
+			return -1;
+		n = write(STDOUT_FILENO, data, size < PIPE_BUF ? size : PIPE_BUF);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	return n;
+}
+
+/* What has gathered, as it is. */
+static bool write_out(struct sl_render *render)
+{
+	const char *at = render->out->data;
+	size_t left = render->out->size;
+
+	while (left && !render->broken) {
+		ssize_t n = write_some(at, left);
+
+		if (n < 0) {
+			render->broken = true;
+			if (errno != EPIPE)
+				sl_log(SL_LOG_ERROR, "can't write to stdout: %s",
+					strerrordesc_np(errno));
+			break;
+		}
+		at += n;
+		left -= (size_t)n;
+	}
+	sl_buffer_clear(render->out);
+	return !render->broken;
+}
+
+static struct sl_render *new_of(enum sl_output output)
+{
+	switch (output) {
+	case SL_OUTPUT_PRETTY:
+		return sl_render_pretty_new();
+	case SL_OUTPUT_PLAIN:
+		return sl_render_plain_new();
+	case SL_OUTPUT_JSON:
+	case SL_OUTPUT_JSONL:
+		break;
+	}
+	return sl_render_json_new(output == SL_OUTPUT_JSONL);
+}
+
 struct sl_render *sl_render_new(const struct sl_options *options, size_t host_width)
 {
-	struct sl_render *render =
-		options->output == SL_OUTPUT_PLAIN
-			? sl_render_plain_new()
-			: sl_render_json_new(options->output == SL_OUTPUT_JSONL);
+	struct sl_render *render = new_of((enum sl_output)options->output);
 
 	if (!render)
 		return NULL;
@@ -53,7 +116,7 @@ void sl_render_free(struct sl_render *render)
 static void flush_much(struct sl_render *render)
 {
 	if (render->out->size > FLUSH_BYTES)
-		sl_render_flush(render);
+		write_out(render);
 }
 
 void sl_render_event(struct sl_render *render, const struct sl_job *job, uint64_t number,
@@ -63,10 +126,47 @@ void sl_render_event(struct sl_render *render, const struct sl_job *job, uint64_
 	flush_much(render);
 }
 
+void sl_render_begun(struct sl_render *render, const struct sl_job *job)
+{
+	if (render->ops->begun)
+		render->ops->begun(render, job);
+}
+
+void sl_render_clear(struct sl_render *render)
+{
+	if (!render->ops->clear)
+		return;
+	render->ops->clear(render);
+	write_out(render);
+}
+
+void sl_render_say(struct sl_render *render, const char *text)
+{
+	struct sl_buffer line = SL_BUFFER_INIT;
+
+	/* What was there before it comes before it. */
+	sl_render_clear(render);
+	write_out(render);
+	sl_printable(&line, sl_bytes_of(text), false);
+	fprintf(stderr, "sloth: %.*s\n", (int)line.size, line.data ? line.data : "");
+	sl_buffer_deinit(&line);
+}
+
+bool sl_render_ticks(const struct sl_render *render)
+{
+	return render->ops->draw && render->style.escape && !render->style.quiet;
+}
+
 void sl_render_note(struct sl_render *render, const char *target, const char *text)
 {
-	if (render->ops->note)
+	char line[700];
+
+	if (render->ops->note) {
 		render->ops->note(render, target, text);
+	} else if (!render->style.quiet) {
+		snprintf(line, sizeof(line), "%s %s", target, text);
+		sl_render_say(render, line);
+	}
 }
 
 void sl_render_ended(struct sl_render *render, const struct sl_job *job)
@@ -77,55 +177,14 @@ void sl_render_ended(struct sl_render *render, const struct sl_job *job)
 
 void sl_render_finish(struct sl_render *render, const struct sl_render_run *run)
 {
+	sl_render_clear(render);
 	render->ops->finish(render, run);
-	sl_render_flush(render);
-}
-
-/* Waits until stdout takes a little. A reader who has stopped reading must not make us deaf: a
- * signal that comes in this wait ends the program as it would end any other. */
-static bool wait_for_room(void)
-{
-	struct pollfd fd = {.fd = STDOUT_FILENO, .events = POLLOUT};
-	sigset_t none;
-
-	if (poll(&fd, 1, 0) == 0) {
-		sigemptyset(&none);
-		ppoll(&fd, 1, NULL, &none);
-	}
-	return !(fd.revents & (POLLERR | POLLNVAL));
-}
-
-/* One write that doesn't block once there is room; a pipe has room for PIPE_BUF then. */
-static ssize_t write_some(const char *data, size_t size)
-{
-	ssize_t n;
-
-	do {
-		if (!wait_for_room())
-			return -1;
-		n = write(STDOUT_FILENO, data, size < PIPE_BUF ? size : PIPE_BUF);
-	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
-	return n;
+	write_out(render);
 }
 
 bool sl_render_flush(struct sl_render *render)
 {
-	const char *at = render->out->data;
-	size_t left = render->out->size;
-
-	while (left && !render->broken) {
-		ssize_t n = write_some(at, left);
-
-		if (n < 0) {
-			render->broken = true;
-			if (errno != EPIPE)
-				sl_log(SL_LOG_ERROR, "can't write to stdout: %s",
-					strerrordesc_np(errno));
-			break;
-		}
-		at += n;
-		left -= (size_t)n;
-	}
-	sl_buffer_clear(render->out);
-	return !render->broken;
+	if (sl_render_ticks(render))
+		render->ops->draw(render);
+	return write_out(render);
 }

@@ -200,21 +200,6 @@ static void plain_event(struct sl_render *r, const struct sl_job *job, uint64_t 
 	}
 }
 
-/* What sloth itself has to say goes to stderr. */
-static void plain_note(struct sl_render *r, const char *target, const char *text)
-{
-	struct sl_buffer line = SL_BUFFER_INIT;
-
-	if (r->style.quiet)
-		return;
-	sl_render_flush(r);
-	sl_printable(&line, sl_bytes_of(target), false);
-	sl_buffer_append(&line, " ", 1);
-	sl_printable(&line, sl_bytes_of(text), false);
-	fprintf(stderr, "sloth: %.*s\n", (int)line.size, line.data ? line.data : "");
-	sl_buffer_deinit(&line);
-}
-
 /* Behind four blanks each. */
 static void put_indented(struct sl_render *r, struct sl_bytes text)
 {
@@ -266,10 +251,11 @@ static void put_details(struct sl_render *r, const struct sl_job *job)
 	put_indented(r, sl_bytes_of(job->hint));
 }
 
-static void put_job(struct sl_render *r, const struct sl_job *job, size_t task_width)
+void sl_render_plain_job(struct sl_render *r, const struct sl_job *job, size_t task_width)
 {
 	bool done = job->verdict == SL_VERDICT_DONE,
-	     skipped = job->verdict == SL_VERDICT_SKIPPED;
+	     skipped = job->verdict == SL_VERDICT_SKIPPED ||
+	               job->verdict == SL_VERDICT_STOPPED || job->allowed_to_fail;
 	const char *paint = done ? GREEN : skipped ? DIM : RED;
 	struct sl_bytes message = sl_job_message(job);
 	char took[40] = "";
@@ -303,9 +289,19 @@ static void put_job(struct sl_render *r, const struct sl_job *job, size_t task_w
 	put_details(r, job);
 }
 
-static void plain_finish(struct sl_render *r, const struct sl_render_run *run)
+void sl_render_plain_counts(struct sl_render *r, const struct sl_render_run *run)
 {
 	char counts[300], took[40];
+
+	if (r->style.quiet || run->n_jobs < 2)
+		return;
+	sl_buffer_printf(r->out, "%s in %s\n",
+		sl_outcome_format(&run->outcome, counts, sizeof(counts)),
+		sl_duration_format(run->duration_ms, took, sizeof(took)));
+}
+
+static void plain_finish(struct sl_render *r, const struct sl_render_run *run)
+{
 	size_t width = 0;
 
 	for (size_t i = 0; i < run->n_jobs; i++) {
@@ -316,12 +312,8 @@ static void plain_finish(struct sl_render *r, const struct sl_render_run *run)
 	}
 	for (size_t i = 0; i < run->n_jobs; i++)
 		if (!r->style.quiet || run->jobs[i]->verdict != SL_VERDICT_DONE)
-			put_job(r, run->jobs[i], width);
-	if (r->style.quiet || run->n_jobs < 2)
-		return;
-	sl_buffer_printf(r->out, "%s in %s\n",
-		sl_outcome_format(&run->outcome, counts, sizeof(counts)),
-		sl_duration_format(run->duration_ms, took, sizeof(took)));
+			sl_render_plain_job(r, run->jobs[i], width);
+	sl_render_plain_counts(r, run);
 }
 
 static void plain_free(struct sl_render *r)
@@ -329,9 +321,8 @@ static void plain_free(struct sl_render *r)
 	free(r);
 }
 
-static const struct sl_render_ops plain_ops = {
+const struct sl_render_ops sl_render_plain_ops = {
 	.event = plain_event,
-	.note = plain_note,
 	.finish = plain_finish,
 	.free = plain_free,
 };
@@ -341,6 +332,6 @@ struct sl_render *sl_render_plain_new(void)
 	struct sl_render *render = calloc(1, sizeof(*render));
 
 	if (render)
-		render->ops = &plain_ops;
+		render->ops = &sl_render_plain_ops;
 	return render;
 }

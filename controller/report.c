@@ -253,7 +253,7 @@ void sl_report_print(struct sl_report *report, const struct sl_options *options)
 		print_json(report);
 		return;
 	}
-	if (options->output == SL_OUTPUT_PLAIN) {
+	if (options->output < SL_OUTPUT_JSON) {
 		print_table(report);
 		return;
 	}

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/duration.h"
@@ -45,7 +44,7 @@ struct sl_run {
 	enum phase phase;
 	int64_t timeout_ms;
 	int64_t begun_ms;
-	struct sl_alarm deadline, leave, stop_deadline, next;
+	struct sl_alarm deadline, leave, stop_deadline, next, tick;
 };
 
 static void go_on(struct sl_run *run);
@@ -185,24 +184,19 @@ static bool has_remote_jobs(const struct sl_run *run)
 	return false;
 }
 
-/* Behind the ^C that a terminal shows. */
-static void say(const char *text)
-{
-	fprintf(stderr, "%ssloth: %s\n", isatty(STDERR_FILENO) ? "\n" : "", text);
-}
-
 static void on_interrupt(struct sl_run *run)
 {
 	if (run->phase == PHASE_RUNNING && has_remote_jobs(run)) {
 		run->phase = PHASE_ASKED;
-		say("leaving the jobs to their agents; press Ctrl-C again "
-		    "within 2 seconds to stop them instead");
+		sl_render_say(run->env.render,
+			"leaving the jobs to their agents; press Ctrl-C again "
+			"within 2 seconds to stop them instead");
 		sl_loop_set(run->env.loop, &run->leave, sl_clock_monotonic_ms() + DETACH_MS,
 			leave, run);
 	} else if (run->phase == PHASE_STOPPING) {
 		give_up_stopping(run);
 	} else {
-		say("stopping");
+		sl_render_say(run->env.render, "stopping");
 		stop(run, SL_VERDICT_CANCELLED, "somebody pressed Ctrl-C");
 	}
 }
@@ -419,9 +413,22 @@ static void set_deadline(struct sl_run *run)
 			on_deadline, run);
 }
 
+static void on_tick(void *ctx)
+{
+	struct sl_run *run = ctx;
+
+	sl_render_flush(run->env.render);
+	sl_loop_set(run->env.loop, &run->tick, sl_clock_monotonic_ms() + SL_RENDER_TICK_MS,
+		on_tick, run);
+}
+
 static void start(void *ctx)
 {
-	go_on(ctx);
+	struct sl_run *run = ctx;
+
+	if (sl_render_ticks(run->env.render))
+		on_tick(run);
+	go_on(run);
 }
 
 static void clean_up(struct sl_run *run)

@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "controller/render.h"
 #include "proto/limits.h"
 
 struct sl_stage {
@@ -314,10 +315,12 @@ static void tell_workflow(struct sl_stage *stage, const struct sl_part *bad)
 	snprintf(why, sizeof(why), "%.*s",
 		(int)(sl_job_message(job).size < 499 ? sl_job_message(job).size : 499),
 		sl_job_message(job).data ? sl_job_message(job).data : "");
+	sl_render_clear(stage->env->render); /* it may print */
 	if (sl_workflow_tell(stage->env->plan->workflow, stage->step->number, end, &context,
 		    &stage->outputs, why, &err) == 0)
 		return;
-	fprintf(stderr, "sloth: task '%s': %s\n", stage->step->name, err.text);
+	snprintf(why, sizeof(why), "task '%.80s': %.400s", stage->step->name, err.text);
+	sl_render_say(stage->env->render, why);
 	stage->env->outcome.hook_failed = true;
 }
 

@@ -187,7 +187,78 @@ START_TEST(the_json_document_has_everything)
 }
 END_TEST
 
-SL_CHECK_MAIN("render", plain_lines_stand_behind_their_host,
+/* Whether the lines below the others are so many, and gone after a clear. */
+static void expect_drawn(struct sl_render *r, size_t n)
+{
+	char up[20];
+
+	text();
+	r->ops->clear(r);
+	snprintf(up, sizeof(up), "\033[%zuA\r\033[J", n);
+	ck_assert_str_eq(text(), n ? up : "");
+}
+
+START_TEST(pretty_keeps_what_runs_below_the_lines)
+{
+	struct sl_render *r = prepare(sl_render_pretty_new());
+	struct sl_event event = {.kind = SL_EVENT_STATE};
+	const char *seen;
+
+	job.begun_ms = 0;
+	r->ops->begun(r, &job);
+	r->ops->draw(r);
+	ck_assert_ptr_nonnull(strstr(text(), "… deploy  web-01  connecting  "));
+	event.state.state = SL_STATE_RUNNING;
+	r->ops->event(r, &job, 1, &event);
+	ck_assert_str_eq(text(), "\033[1A\r\033[J");
+	event.kind = SL_EVENT_POOL;
+	event.pool = (struct sl_pool_stats){.name = sl_bytes_of("fi\033les"),
+		.completed = 1,
+		.failed = 1,
+		.submitted = 4,
+		.active = 2};
+	r->ops->event(r, &job, 2, &event);
+	r->ops->draw(r);
+	seen = text();
+	ck_assert_ptr_nonnull(strstr(seen, "… deploy  web-01  running  "));
+	ck_assert_ptr_nonnull(
+		strstr(seen, "fi\\x1bles ████████████░░░░░░░░░░░░ 2/4, 2 active"));
+	say(r, SL_LOG_INFO, "hello");
+	ck_assert_str_eq(text(), "\033[2A\r\033[Jweb-01 │ hello\n");
+	r->ops->draw(r);
+	expect_drawn(r, 2);
+	event.pool.closed = true;
+	r->ops->event(r, &job, 3, &event);
+	r->ops->draw(r);
+	expect_drawn(r, 1);
+	job.verdict = SL_VERDICT_DONE;
+	r->ops->ended(r, &job);
+	ck_assert_str_eq(text(), "✓ deploy  web-01  done  2.1s\n");
+	r->ops->draw(r);
+	expect_drawn(r, 0);
+	r->ops->free(r);
+}
+END_TEST
+
+START_TEST(pretty_leaves_room_for_the_lines_above)
+{
+	struct sl_render *r = prepare(sl_render_pretty_new());
+	static struct sl_job many[50];
+
+	for (size_t i = 0; i < 50; i++) {
+		many[i] = job;
+		r->ops->begun(r, &many[i]);
+	}
+	r->ops->draw(r);
+	ck_assert_ptr_nonnull(strstr(text(), " more\n"));
+	r->ops->clear(r);
+	ck_assert_int_lt(atoi(text() + 2), 50);
+	r->ops->free(r);
+}
+END_TEST
+
+SL_CHECK_MAIN("render", pretty_keeps_what_runs_below_the_lines,
+	pretty_leaves_room_for_the_lines_above, plain_lines_stand_behind_their_host,
 	what_a_task_prints_can_not_act_on_a_terminal, a_pool_is_summed_up_when_it_closes,
 	the_summary_says_how_it_came_out_and_why, json_lines_are_one_object_each,
 	the_json_document_has_everything)

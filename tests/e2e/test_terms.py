@@ -153,7 +153,8 @@ class Terms(Case):
         if pid == 0:
             os.chdir(self.place)
             os.execve(SLOTH, [SLOTH, "exec", "local", "-e",
-                              "print('\\27[2Jspoof\\rlocal')"], self.environment())
+                              "print('\\27[2Jspoof\\rlocal')"],
+                      dict(self.environment(), TERM="xterm"))
         seen = b""
         try:
             while True:
