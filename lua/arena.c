@@ -122,6 +122,27 @@ size_t sl_arena_held(const struct sl_arena *arena)
 	return arena->held;
 }
 
+size_t sl_arena_extent(const struct sl_arena *arena)
+{
+	if (arena->chunks || arena->larges)
+		return 0;
+	return (size_t)(arena->at - (const char *)arena);
+}
+
+struct sl_arena *sl_arena_copy(const struct sl_arena *original, size_t extent)
+{
+	void *region;
+
+	if (!sl_account_charge(original->account, original->held))
+		return NULL;
+	region = sl_region_get();
+	if (!region) {
+		sl_account_release(original->account, original->held);
+		return NULL;
+	}
+	return memcpy(region, original, extent);
+}
+
 void sl_arena_thread_done(void)
 {
 	sl_region_flush();

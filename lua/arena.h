@@ -45,6 +45,15 @@ void *sl_arena_alloc(void *arena, void *block, size_t old_size, size_t new_size)
 /* Bytes taken so far, free ones among them. */
 size_t sl_arena_held(const struct sl_arena *arena);
 
+/* How many bytes from its own beginning on hold all of it; 0 once it has outgrown its region.
+ */
+size_t sl_arena_extent(const struct sl_arena *arena);
+
+/* Copies the first @extent bytes of @original, which may be a copy itself, to a region of their
+ * own and charges the same account. Pointers still point where they did: the caller moves them,
+ * the arena's own included. NULL when memory or the account ran out. */
+struct sl_arena *sl_arena_copy(const struct sl_arena *original, size_t extent) sl_must_check;
+
 /* Gives the regions that this thread keeps warm to whoever needs them: for a thread that ends.
  */
 void sl_arena_thread_done(void);

@@ -2,12 +2,25 @@
 #include "lua/home.h"
 
 #include <lauxlib.h>
+#include <stdatomic.h>
 
 #include "common/error.h"
+#include "lua/image.h"
 #include "lua/modules.h"
 #include "lua/names.h"
 
+/* A task with so many goroutines is likely to have many more: an image pays. */
+#define FURNISHED_ONE_BY_ONE 2
+
 static char home_key; /* its address: the key in the registry */
+
+/* Whatever in the state leads out of it to its home. [-0, +0, m] */
+static void move_in(lua_State *L, struct sl_home *home)
+{
+	sl_handle_list_attach(L, &home->handles);
+	lua_pushlightuserdata(L, home);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &home_key);
+}
 
 /* f(home): furnishes; may raise for lack of memory */
 static int l_furnish(lua_State *L)
@@ -15,9 +28,7 @@ static int l_furnish(lua_State *L)
 	struct sl_home *home = lua_touserdata(L, 1);
 
 	sl_modules_open(L);
-	sl_handle_list_attach(L, &home->handles);
-	lua_pushlightuserdata(L, home);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &home_key);
+	move_in(L, home);
 	home->co = lua_newthread(L);
 	return 1;
 }
@@ -50,20 +61,66 @@ static int l_attach(lua_State *L)
 	return 0;
 }
 
-int sl_home_init(struct sl_home *home, const struct sl_home_model *model,
-	struct sl_goroutine *goroutine, struct sl_error *err)
+/* Makes a furnished state from nothing. */
+static int furnish(
+	struct sl_home *home, const struct sl_home_model *model, struct sl_error *err)
 {
 	int code = make(home, model, err);
 
 	if (code != 0)
 		return code;
-	home->goroutine = goroutine;
 	lua_pushcfunction(home->L, l_attach);
 	lua_pushlightuserdata(home->L, model->names);
 	if (lua_pcall(home->L, 1, 0, 0) == LUA_OK)
 		return 0;
 	sl_home_deinit(home);
 	return sl_fail(err, SL_ENOMEM, "not enough memory");
+}
+
+/* The keys that move_in() sets are in the image already: nothing is allocated. */
+static int thaw(struct sl_home *home, const struct sl_image *image, struct sl_error *err)
+{
+	*home = (struct sl_home){0};
+	home->arena = sl_image_thaw(image, &home->L, &home->co);
+	if (!home->arena) {
+		home->L = home->co = NULL;
+		return sl_fail(err, SL_ENOMEM, "not enough memory");
+	}
+	*(struct sl_home **)lua_getextraspace(home->L) = home;
+	*(struct sl_home **)lua_getextraspace(home->co) = home;
+	move_in(home->L, home);
+	return 0;
+}
+
+static void freeze(struct sl_home_model *model)
+{
+	struct sl_home home;
+	bool suits;
+
+	if (furnish(&home, model, NULL) != 0)
+		return;
+	suits = sl_image_suits(home.L);
+	sl_home_deinit(&home);
+	if (!suits || furnish(&home, model, NULL) != 0)
+		return;
+	atomic_store(&model->image, sl_image_new(home.L, home.co, home.arena));
+	sl_home_deinit(&home);
+}
+
+int sl_home_init(struct sl_home *home, struct sl_home_model *model,
+	struct sl_goroutine *goroutine, struct sl_error *err)
+{
+	const struct sl_image *image = atomic_load(&model->image);
+	int code;
+
+	if (!image && atomic_fetch_add(&model->n_made, 1) == FURNISHED_ONE_BY_ONE) {
+		freeze(model);
+		image = atomic_load(&model->image);
+	}
+	code = image ? thaw(home, image, err) : furnish(home, model, err);
+	if (code == 0)
+		home->goroutine = goroutine;
+	return code;
 }
 
 void sl_home_deinit(struct sl_home *home)
@@ -106,5 +163,6 @@ int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
 void sl_home_model_deinit(struct sl_home_model *model)
 {
 	sl_names_free(model->names);
+	sl_image_free(atomic_load(&model->image));
 	*model = (struct sl_home_model){0};
 }

@@ -5,7 +5,10 @@
  * Home: one Lua state in an arena of its own, furnished with all that a task
  * may use, and what has to be given back when it is dropped.
  *
- * Threads: the one that runs the goroutine; a model is immutable once made.
+ * The first states of a runtime are furnished one by one; when it turns out to
+ * need more, the rest are made of an image of one.
+ *
+ * Threads: the one that runs the goroutine; a model may be used from any.
  */
 
 #include <lua.h>
@@ -16,6 +19,7 @@
 
 struct sl_error;
 struct sl_goroutine;
+struct sl_image;
 struct sl_names;
 
 /* How the states of a runtime are made. */
@@ -23,6 +27,8 @@ struct sl_home_model {
 	struct sl_account *account;
 	size_t limit_bytes; /* of one state */
 	struct sl_names *names;
+	_Atomic unsigned n_made;
+	struct sl_image *_Atomic image; /* NULL: not yet, or it can't be frozen */
 };
 
 struct sl_home {
@@ -41,7 +47,7 @@ int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
 void sl_home_model_deinit(struct sl_home_model *model);
 
 /* Makes a furnished state. @home must stay where it is. Returns 0 or SL_ENOMEM. */
-int sl_home_init(struct sl_home *home, const struct sl_home_model *model,
+int sl_home_init(struct sl_home *home, struct sl_home_model *model,
 	struct sl_goroutine *goroutine, struct sl_error *err) sl_must_check;
 
 /* Gives everything back; runs finalizers if there are any. */
