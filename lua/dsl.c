@@ -125,19 +125,18 @@ void sl_dsl_push_all(lua_State *L, const char *kind)
 	lua_remove(L, -2);
 }
 
-/* Whether an object of @kind has the name at 1: pushes it. [-0, +(0|1), m] */
+/* Pushes the object of @kind that has the name at 1. A list has its objects by name, too: a
+ * name is never a number. [-0, +(0|1), m] */
 static struct sl_dsl_object *find(lua_State *L, const char *kind)
 {
 	sl_dsl_push_all(L, kind);
-	for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
-		if (strcmp(sl_dsl_string(L, -1, "name"), lua_tostring(L, 1)) == 0) {
-			lua_remove(L, -2);
-			return lua_touserdata(L, -1);
-		}
-		lua_pop(L, 1);
+	lua_pushvalue(L, 1);
+	if (lua_rawget(L, -2) == LUA_TNIL) {
+		lua_pop(L, 2);
+		return NULL;
 	}
-	lua_pop(L, 2);
-	return NULL;
+	lua_remove(L, -2);
+	return lua_touserdata(L, -1);
 }
 
 /* Whether the string at @index can name something. */
@@ -165,11 +164,15 @@ static void check_name(lua_State *L, const char *kind)
 			MAX_NAME_BYTES);
 }
 
+/* The object at the top, by its number and its name. [-0, +0, m] */
 static void append_to_list(lua_State *L, const char *kind)
 {
 	sl_dsl_push_all(L, kind);
 	lua_pushvalue(L, -2);
 	lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, -3);
+	lua_rawset(L, -3);
 	lua_pop(L, 1);
 }
 

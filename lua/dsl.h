@@ -40,7 +40,8 @@ struct sl_dsl_object {
 /* Defines the globals task and workflow. @words as in struct sl_workflow_args. [-0, +0, m] */
 void sl_dsl_open(lua_State *L, unsigned words);
 
-/* Pushes the list of all objects of @kind, in the order made. [-0, +1, m] */
+/* Pushes the list of all objects of @kind, in the order made; it has them by name, too.
+ * [-0, +1, m] */
 void sl_dsl_push_all(lua_State *L, const char *kind);
 
 /* The object at @index, NULL where there is none of @kind. [-0, +0, -] */

@@ -324,22 +324,19 @@ static void set_on_timeout(lua_State *L)
 	set_function(L, "on_timeout");
 }
 
+/* Tasks that are built are counted in the list of all tasks, at 0. */
 static void build(lua_State *L)
 {
 	struct sl_dsl_object *object = lua_touserdata(L, 1);
-	unsigned order = 1;
 
 	if (sl_dsl_push_field(L, 1, "command") == LUA_TNIL)
 		sl_dsl_complain(
 			L, 1, "it has no command: say :command(function(this, params) … end)");
 	sl_dsl_push_all(L, SL_DSL_TASK);
-	for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
-		struct sl_dsl_object *other = lua_touserdata(L, -1);
-
-		order += other->order > 0;
-		lua_pop(L, 1);
-	}
-	object->order = order;
+	lua_rawgeti(L, -1, 0);
+	object->order = (unsigned)lua_tointeger(L, -1) + 1;
+	lua_pushinteger(L, object->order);
+	lua_rawseti(L, -3, 0);
 }
 
 const struct sl_dsl_method sl_dsl_task_methods[] = {

@@ -32,13 +32,10 @@ static size_t find(const struct sl_workflow *workflow, const char *name)
 
 static bool is_built(lua_State *L, const char *name)
 {
-	bool found = false;
+	bool found;
 
 	sl_dsl_push_all(L, SL_DSL_TASK);
-	for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
-		found |= strcmp(sl_dsl_string(L, -1, "name"), name) == 0;
-		lua_pop(L, 1);
-	}
+	found = lua_getfield(L, -1, name) != LUA_TNIL;
 	lua_pop(L, 2);
 	return found;
 }
