@@ -38,8 +38,23 @@ struct sl_handle *sl_handle_ref(struct sl_handle *handle)
 
 void sl_handle_unref(struct sl_handle *handle)
 {
-	if (handle && atomic_fetch_sub_explicit(&handle->refs, 1, memory_order_acq_rel) == 1)
-		handle->free(handle);
+	static _Thread_local struct sl_handle *doomed;
+	static _Thread_local bool freeing;
+
+	if (!handle || atomic_fetch_sub_explicit(&handle->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	handle->next_doomed = doomed;
+	doomed = handle;
+	if (freeing)
+		return;
+	freeing = true;
+	while (doomed) {
+		struct sl_handle *next = doomed;
+
+		doomed = next->next_doomed;
+		next->free(next);
+	}
+	freeing = false;
 }
 
 struct sl_parcel *sl_parcel_new(size_t max_bytes)

@@ -90,9 +90,13 @@ struct sl_handle {
 	_Atomic uint32_t refs;
 	const char *kind; /* "wait group": for messages */
 	void (*free)(struct sl_handle *handle);
+	struct sl_handle *next_doomed; /* sl_handle_unref()'s own */
 };
 
 struct sl_handle *sl_handle_ref(struct sl_handle *handle);
+
+/* What a freed handle held in its turn is freed before the outermost call returns, not inside
+ * of its free(): chains of any length need no stack. NULL is fine. */
 void sl_handle_unref(struct sl_handle *handle);
 
 /* An empty parcel that grows up to @max_bytes. NULL when memory ran out. */
