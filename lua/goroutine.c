@@ -190,11 +190,24 @@ static void close_variables(struct sl_worker *worker, lua_State *co)
 	worker->current = NULL;
 }
 
+/* What a stopped goroutine was handed while it waited goes back. */
+static void abandon_wait(struct sl_goroutine *goroutine)
+{
+	struct sl_wait *wait = &goroutine->wait;
+
+	if (!wait->pending)
+		return;
+	wait->pending = false;
+	if (wait->kind->abandon)
+		wait->kind->abandon(goroutine, wait);
+}
+
 /* It has been stopped: what it holds open is closed, from the inside out, then it is gone. */
 static void end_stopped(struct sl_goroutine *goroutine, struct sl_worker *worker)
 {
 	struct sl_outcome outcome = {.stopped = true};
 
+	abandon_wait(goroutine);
 	goroutine->closing_until_ns = sl_clock_monotonic_ns() + CLOSING_NS;
 	for (size_t i = 0; i < goroutine->n_passed; i++)
 		close_variables(worker, goroutine->passed[i]);
@@ -266,6 +279,7 @@ static void leave_wait(struct sl_goroutine *goroutine)
 		phase >= PHASE_CLAIMED ? (enum sl_wake)(phase - PHASE_CLAIMED) : SL_WAKE_READY;
 	if (wait->deadline_ns && wait->woken != SL_WAKE_DEADLINE)
 		sl_deadlines_remove(goroutine->runtime->deadlines, &goroutine->deadline);
+	wait->pending = true;
 	if (wait->kind->leave)
 		wait->kind->leave(goroutine, wait);
 }
@@ -326,6 +340,7 @@ static int wait_over(lua_State *L, int status, lua_KContext ctx)
 	struct sl_wait *wait = &sl_goroutine_of(L)->wait;
 
 	(void)ctx;
+	wait->pending = false;
 	if (wait->woken == SL_WAKE_DEADLOCK)
 		return sl_deadlock_raise(L);
 	return wait->k(L, status, wait->ctx);
@@ -343,8 +358,10 @@ int sl_goroutine_wait(lua_State *L, lua_KContext ctx, lua_KFunction k)
 	}
 	if (!block(goroutine))
 		return luaL_error(L, TOO_MANY_BLOCKED);
-	if (atomic_load(&goroutine->stopping))
+	if (atomic_load(&goroutine->stopping)) {
+		abandon_wait(goroutine);
 		return sl_goroutine_stop_self(L);
+	}
 	return wait_over(L, LUA_YIELD, 0);
 }
 
@@ -445,8 +462,10 @@ void sl_goroutine_serve(lua_State *L)
 
 	if (goroutine->request == REQUEST_WAIT && !block(goroutine))
 		luaL_error(L, TOO_MANY_BLOCKED);
-	if (atomic_load(&goroutine->stopping))
+	if (atomic_load(&goroutine->stopping)) {
+		abandon_wait(goroutine);
 		luaL_error(L, "stopped");
+	}
 }
 
 bool sl_goroutine_is_stuck(struct sl_goroutine *goroutine)

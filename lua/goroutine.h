@@ -96,6 +96,9 @@ struct sl_wait_kind {
 	bool (*enter)(struct sl_goroutine *goroutine, struct sl_wait *wait);
 	/* It will go on: takes it out again, if it is still there. May be NULL. */
 	void (*leave)(struct sl_goroutine *goroutine, struct sl_wait *wait);
+	/* It was to go on, or began to wait, but has been stopped before its caller did: gives
+	 * back what it has been handed meanwhile. After leave(). May be NULL. */
+	void (*abandon)(struct sl_goroutine *goroutine, struct sl_wait *wait);
 	/* Writes what there is to say about this wait: " (2 to go)". May be NULL. */
 	void (*describe)(const struct sl_wait *wait, char *text, size_t size);
 };
@@ -106,6 +109,8 @@ struct sl_wait {
 	int64_t deadline_ns; /* 0: none */
 	struct sl_waiter waiter;
 	uint64_t token;     /* kind's */
+	bool granted;       /* kind's: it has what it waits for */
+	bool pending;       /* its caller hasn't gone on yet */
 	enum sl_wake woken; /* why it ended */
 	lua_KFunction k;    /* where its caller goes on */
 	lua_KContext ctx;
