@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "lua/primitives.h"
+
 /* Keys in the registry and in metatables: their addresses. */
 static char list_key, marker_key;
 
@@ -101,7 +103,12 @@ static void new_box(lua_State *L, const char *kind)
 	struct handle_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
 
 	*box = (struct handle_box){.handle = NULL};
-	luaL_setmetatable(L, kind);
+	if (luaL_getmetatable(L, kind) == LUA_TNIL) {
+		lua_pop(L, 1);
+		sl_handle_define(L, kind, sl_primitive_methods(kind));
+		luaL_getmetatable(L, kind);
+	}
+	lua_setmetatable(L, -2);
 }
 
 /* f(kind) → an empty box */

@@ -13,6 +13,7 @@
 #include "lua/call.h"
 #include "lua/modules.h"
 #include "lua/pool.h"
+#include "lua/primitives.h"
 #include "lua/runtime_inside.h"
 #include "lua/wait_group.h"
 
@@ -122,5 +123,6 @@ int sl_open_goroutine(lua_State *L)
 	sl_async_define(L);
 	sl_pool_define(L);
 	luaL_newlib(L, functions);
+	sl_primitives_open(L);
 	return 1;
 }

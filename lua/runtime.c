@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "lua/channel.h"
 #include "lua/deadlock.h"
 #include "lua/mod_io.h"
 #include "lua/monitor.h"
@@ -91,6 +92,7 @@ void sl_runtime_free(struct sl_runtime *runtime)
 	if (!runtime)
 		return;
 	sl_outcome_deinit(&runtime->outcome);
+	sl_channels_drain(runtime);
 	sl_monitor_free(runtime->monitor);
 	sl_deadlines_free(runtime->deadlines);
 	sl_reactor_free(runtime->reactor);

@@ -18,6 +18,7 @@
 #include "lua/home.h"
 #include "lua/runtime.h"
 
+struct sl_channel;
 struct sl_monitor;
 struct sl_pool;
 struct sl_scheduler;
@@ -42,6 +43,9 @@ struct sl_runtime {
 	_Atomic uint64_t n_failed;     /* spawned ones that raised */
 
 	pthread_mutex_t lock;
+	/* All there are; guarded by: lock. */
+	struct sl_channel *channels;
+
 	struct sl_waiters full;    /* guarded by: lock; wait for sl_runtime_drained() */
 	uint64_t n_drained;        /* guarded by: lock; how often that was called */
 	struct sl_pool *pools;     /* guarded by: lock */

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/message.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "common/error.h"
+#include "lua/arena.h"
+#include "lua/runtime_inside.h"
+#include "lua/transfer.h"
+
+/* Most that one message may carry. */
+#define MAX_BYTES ((size_t)256 << 20)
+
+/* Values that lie in struct sl_value itself; false: the parcel is needed. */
+static bool take_small(lua_State *L, int index, struct sl_value *out)
+{
+	switch (lua_type(L, index)) {
+	case LUA_TNIL:
+		*out = (struct sl_value){.kind = SL_VALUE_NIL};
+		return true;
+	case LUA_TBOOLEAN:
+		*out = (struct sl_value){
+			.kind = SL_VALUE_BOOLEAN, .boolean = lua_toboolean(L, index)};
+		return true;
+	case LUA_TNUMBER:
+		if (lua_isinteger(L, index))
+			*out = (struct sl_value){
+				.kind = SL_VALUE_INTEGER, .integer = lua_tointeger(L, index)};
+		else
+			*out = (struct sl_value){
+				.kind = SL_VALUE_FLOAT, .number = lua_tonumber(L, index)};
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int pack(lua_State *L, int index, const char *what, const char *to,
+	struct sl_message *message, struct sl_error *err)
+{
+	struct sl_transfer how = {.to = to, .handles = true};
+
+	if (take_small(L, index, &message->value))
+		return 0;
+	message->parcel = sl_parcel_new(MAX_BYTES);
+	if (!message->parcel)
+		return sl_fail(err, SL_ENOMEM, "not enough memory");
+	return sl_transfer_out(L, index, what, &how, message->parcel, &message->value, err);
+}
+
+/* Puts the message's weight into the account. */
+static int charge(struct sl_message *message, struct sl_account *account, struct sl_error *err)
+{
+	size_t size = sizeof(*message);
+
+	if (message->parcel)
+		size += sl_parcel_size(message->parcel);
+	if (!sl_account_charge(account, size))
+		return sl_fail(err, SL_ENOMEM, "not enough memory");
+	message->account = account;
+	message->charged = size;
+	return 0;
+}
+
+static void discharge(struct sl_message *message)
+{
+	if (message->account)
+		sl_account_release(message->account, message->charged);
+	message->account = NULL;
+}
+
+struct sl_message *sl_message_pack(lua_State *L, int index, const char *what, const char *to)
+{
+	struct sl_account *account = &sl_runtime_of(L)->account;
+	struct sl_message *message = calloc(1, sizeof(*message));
+	struct sl_error err;
+
+	if (!message) {
+		luaL_error(L, "not enough memory");
+		__builtin_unreachable();
+	}
+	if (pack(L, index, what, to, message, &err) != 0 ||
+		charge(message, account, &err) != 0) {
+		sl_message_free(message);
+		luaL_error(L, "%s", err.text);
+	}
+	return message;
+}
+
+static int push(lua_State *L, const struct sl_message *message, struct sl_error *err)
+{
+	const struct sl_value *value = &message->value;
+
+	switch (value->kind) {
+	case SL_VALUE_NIL:
+		lua_pushnil(L);
+		return 0;
+	case SL_VALUE_BOOLEAN:
+		lua_pushboolean(L, value->boolean);
+		return 0;
+	case SL_VALUE_INTEGER:
+		lua_pushinteger(L, value->integer);
+		return 0;
+	case SL_VALUE_FLOAT:
+		lua_pushnumber(L, value->number);
+		return 0;
+	default:
+		return sl_transfer_in(L, value, 1, err);
+	}
+}
+
+void sl_message_push(lua_State *L, const struct sl_message *message)
+{
+	struct sl_error err;
+
+	if (push(L, message, &err) != 0)
+		luaL_error(L, "%s", err.text);
+}
+
+void sl_message_deliver(lua_State *L, struct sl_message *message)
+{
+	struct sl_error err;
+	int code;
+
+	discharge(message); /* its weight becomes the state's */
+	code = push(L, message, &err);
+	sl_message_free(message);
+	if (code != 0)
+		luaL_error(L, "%s", err.text);
+}
+
+void sl_message_free(struct sl_message *message)
+{
+	if (!message)
+		return;
+	discharge(message);
+	sl_parcel_free(message->parcel);
+	free(message);
+}

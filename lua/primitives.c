@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/primitives.h"
+
+#include <string.h>
+
+#include "lua/channel.h"
+#include "lua/channel_calls.h"
+
+const luaL_Reg *sl_primitive_methods(const char *kind)
+{
+	static const struct {
+		const char *kind;
+		const luaL_Reg *methods;
+	} kinds[] = {
+		{SL_CHANNEL_KIND, sl_channel_methods},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kinds[i].kind, kind) == 0)
+			return kinds[i].methods;
+	return NULL;
+}
+
+/* goroutine.channel_send(ch, value), … [-0, +0, m] */
+static void add_channel_twins(lua_State *L)
+{
+	for (const luaL_Reg *method = sl_channel_methods; method->name; method++) {
+		lua_pushfstring(L, "channel_%s", method->name);
+		lua_pushcfunction(L, method->func);
+		lua_rawset(L, -3);
+	}
+}
+
+void sl_primitives_open(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{"channel", sl_channel_create},
+		{NULL, NULL},
+	};
+
+	luaL_setfuncs(L, functions, 0);
+	add_channel_twins(L);
+}
