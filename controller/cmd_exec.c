@@ -6,14 +6,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/buffer.h"
 #include "common/error.h"
+#include "controller/chunk.h"
 #include "controller/command.h"
-#include "controller/plan.h"
-#include "controller/run.h"
-#include "lua/workflow.h"
-#include "proto/limits.h"
 
 #define MAX_CHUNK_BYTES ((size_t)8 << 20)
 
@@ -45,44 +43,28 @@ static int read_file(const char *path, struct sl_buffer *out, struct sl_error *e
 	return rc;
 }
 
-static int make_plan(struct sl_plan *plan, const char *where, const char *chunk,
-	const char *file, struct sl_targets *targets, struct sl_error *err)
+/* A file's text; what is no text can't be Lua. */
+static int read_chunk(const char *path, struct sl_buffer *out, struct sl_error *err)
 {
-	struct sl_step *step = sl_plan_add(plan, "exec");
-	int rc;
+	int rc = read_file(path, out, err);
 
-	plan->name = "";
-	if (!step)
-		return sl_fail(err, SL_ENOMEM, "out of memory");
-	rc = sl_targets_resolve(targets, where, &step->targets, err);
-	if (rc)
-		return rc;
-	step->parcel = sl_parcel_new(SL_MAX_PARCEL_BYTES);
-	if (!step->parcel)
-		return sl_fail(err, SL_ENOMEM, "out of memory");
-	return sl_workflow_pack_chunk(chunk, file, step->name, step->parcel, &step->task, err);
+	if (!rc && memchr(out->data, '\0', out->size - 1))
+		rc = sl_fail(err, SL_EINVALID, "%s has a zero byte in it: it is no Lua", path);
+	return rc;
 }
 
-static int run_chunk(const char *where, const char *chunk, const char *file,
+static int run_lua(const char *where, const char *chunk, const char *file,
 	const struct sl_options *options)
 {
-	sl_cleanup(sl_targets_freep) struct sl_targets *targets = NULL;
 	struct sl_buffer text = SL_BUFFER_INIT;
-	enum sl_exit status = SL_EXIT_USAGE;
-	struct sl_plan plan = {0};
 	struct sl_error err;
-	int rc = sl_options_targets(options, &targets, &err);
+	int status;
 
-	if (!rc && !chunk)
-		rc = read_file(file, &text, &err);
-	if (!rc)
-		rc = make_plan(&plan, where, chunk ? chunk : text.data, chunk ? "-e" : file,
-			targets, &err);
-	if (!rc)
-		rc = sl_run(&plan, options, &status, &err);
-	if (rc)
-		status = (enum sl_exit)sl_command_fail(&err);
-	sl_plan_deinit(&plan);
+	if (!chunk && read_chunk(file, &text, &err))
+		status = sl_command_fail(&err);
+	else
+		status = sl_chunk_run(
+			where, "exec", chunk ? chunk : text.data, chunk ? "-e" : file, options);
 	sl_buffer_deinit(&text);
 	return status;
 }
@@ -104,7 +86,7 @@ static int cmd_exec(const struct sl_command *command, int n_args, char **args)
 			command, chunk ? "targets are wanted, and nothing else beside -e"
 				       : "targets and a Lua file, or -e, are wanted");
 	if (status < 0)
-		status = run_chunk(
+		status = run_lua(
 			operands.items[0], chunk, chunk ? NULL : operands.items[1], &options);
 	sl_command_end(&options, &operands);
 	return status;

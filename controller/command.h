@@ -28,6 +28,7 @@ extern const struct sl_command sl_cmd_jobs;
 extern const struct sl_command sl_cmd_keygen;
 extern const struct sl_command sl_cmd_ping;
 extern const struct sl_command sl_cmd_run;
+extern const struct sl_command sl_cmd_sh;
 extern const struct sl_command sl_cmd_stats;
 
 /* What each command begins with: reads @args by @own and the common flags, shows --help, sets

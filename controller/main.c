@@ -17,6 +17,7 @@ static const struct sl_command *const commands[] = {
 	&sl_cmd_run,
 	&sl_cmd_check,
 	&sl_cmd_exec,
+	&sl_cmd_sh,
 	&sl_cmd_agents,
 	&sl_cmd_ping,
 	&sl_cmd_stats,

@@ -179,6 +179,15 @@ class Terms(Case):
         self.assertGreater(end - log, 1)
 
 
+class Shell(Case):
+    def test_a_command_runs_and_its_status_counts(self):
+        result = self.assertExit(self.sloth("sh", "local", "--", "echo", "a  b", "it's"), 0)
+        self.assertIn("local │ a  b it's\n", result.out)
+        result = self.assertExit(self.sloth("sh", "local", "--", "echo out | tr o x; exit 3"), 1)
+        self.assertIn("local │ xut\n", result.out)
+        self.assertIn("exit status 3", result.out)
+
+
 class Keys(Case):
     def test_a_new_key_is_refused_until_it_is_authorized(self):
         agent = self.agent()
