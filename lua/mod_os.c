@@ -38,6 +38,7 @@ void sl_furnish_os(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{"clock", l_clock},
+		{"execute", sl_exec_os_execute},
 		{"exit", l_exit},
 		{NULL, NULL},
 	};

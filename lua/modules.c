@@ -10,7 +10,10 @@
 
 /* Ours: each is a global and what require() returns. */
 static const luaL_Reg modules[] = {
+	{"exec", sl_open_exec},
+	{"fs", sl_open_fs},
 	{"goroutine", sl_open_goroutine},
+	{"json", sl_open_json},
 	{"log", sl_open_log},
 };
 

@@ -20,8 +20,14 @@ void sl_modules_open(lua_State *L);
 const char *sl_modules_push(lua_State *L, size_t i);
 
 /* Each opens one of ours; a lua_CFunction for luaL_requiref(). */
+int sl_open_exec(lua_State *L);
+int sl_open_fs(lua_State *L);
 int sl_open_goroutine(lua_State *L);
+int sl_open_json(lua_State *L);
 int sl_open_log(lua_State *L);
+
+/* os.execute([command]) */
+int sl_exec_os_execute(lua_State *L);
 
 /* Each changes what standard Lua opened. [-0, +0, m] */
 void sl_furnish_base(lua_State *L);

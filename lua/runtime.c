@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lua/runtime.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,8 +169,14 @@ static int return_results(lua_State *L, int status, lua_KContext n_results)
 
 int sl_runtime_wait_drained(lua_State *L, uint64_t mark, int n_results)
 {
-	sl_goroutine_prepare(L, &full_kind, NULL, 0)->token = mark;
-	return sl_goroutine_wait(L, n_results, return_results);
+	return sl_runtime_wait_drained_to(L, mark, 0, n_results, return_results);
+}
+
+int sl_runtime_wait_drained_to(
+	lua_State *L, uint64_t mark, int64_t deadline_ns, lua_KContext ctx, lua_KFunction k)
+{
+	sl_goroutine_prepare(L, &full_kind, NULL, deadline_ns)->token = mark;
+	return sl_goroutine_wait(L, ctx, k);
 }
 
 void sl_runtime_drained(struct sl_runtime *runtime)
@@ -294,6 +301,21 @@ void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine)
 	_exit(EXIT_FAILURE);
 }
 
+static void on_broken_pipe(int signum)
+{
+	(void)signum;
+}
+
+/* What reads from us may go at any time; that is an error of write() then. A handler and not
+ * SIG_IGN, which a program that is started would inherit. */
+static void survive_broken_pipes(void)
+{
+	struct sigaction action = {.sa_handler = on_broken_pipe, .sa_flags = SA_RESTART};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGPIPE, &action, NULL);
+}
+
 enum sl_state sl_runtime_run(struct sl_runtime *runtime, const struct sl_task *task)
 {
 	struct sl_start start = {
@@ -308,6 +330,7 @@ enum sl_state sl_runtime_run(struct sl_runtime *runtime, const struct sl_task *t
 	struct sl_error err;
 
 	sl_preempt_setup();
+	survive_broken_pipes();
 	runtime->task = task;
 	runtime->started_ns = sl_clock_monotonic_ns();
 	if (sl_goroutine_start(runtime, &start, &err) == 0)

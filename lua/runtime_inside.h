@@ -74,6 +74,10 @@ uint64_t sl_runtime_drain_mark(struct sl_runtime *runtime);
  * @n_results that it has pushed. */
 int sl_runtime_wait_drained(lua_State *L, uint64_t mark, int n_results);
 
+/* The same, at most until @deadline_ns (0: for ever), to go on in @k(L, LUA_YIELD, ctx). */
+int sl_runtime_wait_drained_to(
+	lua_State *L, uint64_t mark, int64_t deadline_ns, lua_KContext ctx, lua_KFunction k);
+
 /* Ends the task as os.exit() does. */
 void sl_runtime_exit(struct sl_runtime *runtime, int status);
 

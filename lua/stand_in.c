@@ -15,10 +15,6 @@ static const struct {
 	const char *functions[20];
 } planned[] = {
 	{"http", {"get", "post", "put", "patch", "delete", "head", "request"}},
-	{"exec", {"run"}},
-	{"fs", {"read", "write", "append", "exists", "stat", "mkdir", "remove", "list", "glob",
-		       "copy", "rename", "tmp", "basename", "dirname", "join"}},
-	{"json", {"encode", "decode"}},
 };
 
 /* Any function that only a task has: f(…) */
