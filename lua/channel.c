@@ -408,7 +408,7 @@ static size_t somewhere(const struct sl_choice *choice)
 {
 	static _Thread_local uint64_t state;
 
-	if (choice->n == 1)
+	if (choice->n <= 1)
 		return 0;
 	if (state == 0)
 		state = (uint64_t)sl_clock_monotonic_ns() | 1;

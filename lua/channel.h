@@ -65,6 +65,7 @@ struct sl_case {
 	struct sl_waiter waiter; /* first; in a line of the channel */
 	struct sl_choice *choice;
 	struct sl_channel *channel; /* shares */
+	size_t number;              /* the waiting goroutine's own */
 	bool sends;
 	bool closed;                /* it happened by the channel's being closed */
 	struct sl_message *message; /* to be sent, or what was received; owner: the case */

@@ -5,6 +5,7 @@
 
 #include "lua/channel.h"
 #include "lua/channel_calls.h"
+#include "lua/select.h"
 
 const luaL_Reg *sl_primitive_methods(const char *kind)
 {
@@ -35,6 +36,8 @@ void sl_primitives_open(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{"channel", sl_channel_create},
+		{"select", sl_select},
+		{"select_timeout", sl_select_timeout},
 		{NULL, NULL},
 	};
 
