@@ -35,6 +35,7 @@ struct stream {
 
 struct worker {
 	int fd;
+	bool is_copy;        /* this is a process that the task forked off the worker */
 	struct sl_buffer in; /* owner: the reactor, once the task runs */
 	struct sl_parcel *parcel;
 	struct sl_task task;
@@ -55,7 +56,7 @@ static bool emit(void *ctx, const struct sl_event *event)
 {
 	struct worker *self = ctx;
 
-	return sl_outbox_emit(self->outbox, event);
+	return !self->is_copy && sl_outbox_emit(self->outbox, event);
 }
 
 static int make_stream(
@@ -362,10 +363,18 @@ static void emit_refusal(struct worker *self, const struct sl_error *why)
 	sl_outbox_emit(self->outbox, &event);
 }
 
+/* A task may fork without executing anything (luaposix can). Such a process has copies of our
+ * buffers and our socket, and must not speak for the task. */
+static void on_forked(void)
+{
+	worker.is_copy = true;
+	close(worker.fd);
+}
+
 /* The task called exit() itself, in C: what it had said so far must not be lost. */
 static void on_exit_called(void)
 {
-	if (worker.outbox)
+	if (!worker.is_copy)
 		sl_outbox_rescue(worker.outbox, RESCUE_MS);
 }
 
@@ -392,10 +401,13 @@ _Noreturn void sl_worker_run(int fd)
 	sl_buffer_consume(&worker.in, used);
 	sl_watch_set(worker.link_watch, SL_REACTOR_READ);
 	atexit(on_exit_called);
+	pthread_atfork(NULL, NULL, on_forked);
 	if (result == 0)
 		state = sl_runtime_run(worker.runtime, &worker.task);
 	else
 		emit_refusal(&worker, &why);
+	if (worker.is_copy)
+		_exit(state == SL_STATE_DONE ? 0 : 1);
 	end_streams(&worker);
 	if (sl_outbox_finish(worker.outbox, state, &err) < 0)
 		_exit(1);

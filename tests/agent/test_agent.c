@@ -19,13 +19,12 @@
 #include "tests/support/agent_client.h"
 #include "tests/support/check_main.h"
 
-/* What a slow reader may cost the agent: the job's ring, and what the way to it holds. A
- * sanitizer keeps freed memory too, and takes its time. */
+/* What a slow reader may cost the agent: the job's ring, and what the way to it holds. */
+#define RING_RSS (13u << 20)
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RING_RSS (64u << 20)
 #define IS_SLOW true
 #else
-#define RING_RSS (13u << 20)
 #define IS_SLOW false
 #endif
 
@@ -415,6 +414,88 @@ static pid_t child_of(pid_t pid)
 	fclose(file);
 	return child;
 }
+
+static void set_up_with_rogue(void)
+{
+	ck_assert_int_eq(setenv("LUA_CPATH_5_4", SL_TEST_MODULES "/?.so;;", 1), 0);
+	set_up();
+}
+
+START_TEST(a_segfault_in_a_module_is_a_crash)
+{
+	set_up_with_rogue();
+	test_client_run(&client, 1, "function() require('rogue').crash() end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_CRASHED);
+	ck_assert_str_eq(outcome.why, "signal 11 (Segmentation fault)");
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_module_that_exits_fails_the_task_and_keeps_what_was_said)
+{
+	set_up_with_rogue();
+	test_client_run(&client, 1, "function() log.info('said') require('rogue').exit(3) end",
+		0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_FAILED);
+	ck_assert_str_eq(outcome.why, "exit status 3");
+	ck_assert_str_eq(outcome.logs, "said\n");
+	test_client_run(&client, 2, "function() require('rogue').exit(0) end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_FAILED);
+	ck_assert_ptr_nonnull(strstr(outcome.why, "without a result"));
+	tear_down();
+}
+END_TEST
+
+START_TEST(what_a_module_prints_arrives)
+{
+	set_up_with_rogue();
+	test_client_run(
+		&client, 1, "function() require('rogue').puts('from C') end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	ck_assert_str_eq(outcome.out, "from C\n");
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_forked_worker_does_not_speak_for_the_task)
+{
+	set_up_with_rogue();
+	test_client_run(&client, 1,
+		"function() if require('rogue').fork() == 0 then log.info('me too') "
+		"return false, 'the copy' end goroutine.sleep(300) return true, 'the task' end",
+		0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	ck_assert_str_eq(outcome.message, "the task");
+	ck_assert_str_eq(outcome.logs, "");
+	tear_down();
+}
+END_TEST
+
+START_TEST(who_writes_to_the_agents_socket_is_ended_and_nobody_else)
+{
+	size_t rss;
+
+	set_up_with_rogue();
+	rss = test_process_rss(agent.pid);
+	test_client_run(&client, 1,
+		"function() require('rogue').write(3, string.rep('all work and no play', 9)) "
+		"goroutine.sleep(60000) end",
+		0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_CRASHED);
+	/* Well-formed batches, without end and without credit. */
+	test_answer_free(test_client_take(&client,
+		submit(2, "function() local r = require('rogue') "
+			  "local b = string.pack('I4I4I8', 65536, 4, 1) .. string.rep('\\0', "
+			  "65536) while true do r.write(3, b) end end"),
+		SL_OP_SUBMIT));
+	while (get_stat().jobs_by_state[SL_STATE_CRASHED] < 2)
+		test_client_idle(&client, 20);
+	ck_assert_uint_lt(test_process_rss(agent.pid), rss + 4 * RING_RSS);
+	test_client_run(&client, 3, "function() end", 0, &outcome);
+	ck_assert_int_eq(outcome.state, SL_STATE_DONE);
+	tear_down();
+}
+END_TEST
 
 START_TEST(a_dead_spawner_is_a_crash_and_the_next_task_runs)
 {
@@ -826,6 +907,10 @@ SL_CHECK_MAIN("agent", a_task_that_does_nothing_succeeds_in_one_round_trip,
 	several_may_wait_for_one_job, a_poll_that_nothing_comes_for_ends_at_its_time,
 	large_tasks_and_results_arrive_whole,
 	what_a_child_writes_makes_it_wait_and_all_of_it_arrives,
+	a_segfault_in_a_module_is_a_crash,
+	a_module_that_exits_fails_the_task_and_keeps_what_was_said,
+	what_a_module_prints_arrives, a_forked_worker_does_not_speak_for_the_task,
+	who_writes_to_the_agents_socket_is_ended_and_nobody_else,
 	a_dead_spawner_is_a_crash_and_the_next_task_runs,
 	without_a_stock_each_task_waits_for_its_worker, a_task_of_another_user_is_refused,
 	workdir_environment_and_limits_are_applied, nothing_but_hello_is_answered_before_hello,
