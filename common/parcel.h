@@ -57,13 +57,15 @@ struct sl_table {
 	struct sl_pair *pairs; /* the rest, in no order */
 	size_t n_pairs;
 	struct sl_table *meta; /* metatable; NULL for none */
-	uint32_t mark; /* scratch of the walker that holds the parcel; 0 between walks */
+	uint32_t mark;  /* scratch of the walker that holds the parcel; 0 between walks */
+	uint64_t share; /* number of a table that goroutines share, inside one task; or 0 */
 };
 
 /* A captured variable. Two closures over one local point to one cell. */
 struct sl_cell {
 	struct sl_value value;
 	uint32_t mark_function, mark_index; /* scratch, as above: who brought it first */
+	uint64_t share;                     /* as in a table */
 };
 
 struct sl_upvalue {
@@ -82,7 +84,8 @@ struct sl_function {
 	size_t n_upvalues;
 	struct sl_pair *globals; /* the script's own globals that it names; keys are strings */
 	size_t n_globals;
-	uint32_t mark; /* scratch, as above */
+	uint64_t *global_shares; /* as in a table, for each of them; NULL: none */
+	uint32_t mark;           /* scratch, as above */
 };
 
 /* What a handle value points to; the owner of a kind embeds it at its beginning. */

@@ -9,6 +9,7 @@
 #include "lua/future.h"
 #include "lua/runtime_inside.h"
 #include "lua/scope.h"
+#include "lua/share.h"
 
 #define EXCEEDED "timeout exceeded"
 #define AWAITED "async handle already awaited"
@@ -86,7 +87,10 @@ static struct sl_future *check_future(lua_State *L, int arg)
 /* Pushes what @outcome, in a future, has to say, and forgets it. */
 static int deliver(lua_State *L, struct sl_outcome *outcome)
 {
-	int n = sl_call_push_outcome(L, outcome);
+	int n;
+
+	sl_share_acquire(L);
+	n = sl_call_push_outcome(L, outcome);
 
 	sl_outcome_deinit(outcome);
 	return n;
@@ -153,6 +157,7 @@ static bool push_result(lua_State *L, struct sl_future *future, bool late)
 	struct sl_outcome *outcome = sl_future_take(future, &awaited);
 
 	if (outcome) {
+		sl_share_acquire(L);
 		sl_call_push_record(L, outcome);
 		sl_outcome_deinit(outcome);
 		return true;
@@ -242,6 +247,7 @@ static int body_stopped(lua_State *L, int status, lua_KContext ctx)
 {
 	(void)status;
 	(void)ctx;
+	sl_share_acquire(L);
 	return fail(L, EXCEEDED);
 }
 

@@ -9,15 +9,16 @@
 #include "common/error.h"
 #include "lua/outcome.h"
 #include "lua/runtime_inside.h"
+#include "lua/share.h"
 #include "lua/transfer.h"
 
 /* Most that one call may carry. */
 #define MAX_BYTES ((size_t)256 << 20)
 
-static const struct sl_transfer how = {.to = "to a goroutine", .handles = true};
-
 static int pack(lua_State *L, int first, struct sl_start *start, struct sl_error *err)
 {
+	struct sl_transfer how = {
+		.to = "to a goroutine", .handles = true, .share = &start->share};
 	size_t n = (size_t)(lua_gettop(L) - first + 1);
 	struct sl_parcel *parcel = sl_parcel_new(MAX_BYTES);
 	struct sl_value *values = parcel ? sl_parcel_array(parcel, n, sizeof(*values)) : NULL;
@@ -26,6 +27,7 @@ static int pack(lua_State *L, int first, struct sl_start *start, struct sl_error
 	                  : sl_fail(err, SL_ENOMEM, "not enough memory");
 
 	if (code != 0) {
+		sl_share_free(sl_steal(start->share));
 		sl_parcel_free(parcel);
 		return code;
 	}

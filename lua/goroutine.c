@@ -19,6 +19,7 @@
 #include "lua/runtime_inside.h"
 #include "lua/scheduler.h"
 #include "lua/scope.h"
+#include "lua/share.h"
 #include "lua/transfer.h"
 #include "lua/wait_group.h"
 
@@ -59,6 +60,7 @@ struct sl_goroutine *sl_goroutine_of(lua_State *L)
 static void free_start(struct sl_start *start)
 {
 	sl_parcel_free(sl_steal(start->parcel));
+	sl_share_free(sl_steal(start->share));
 	start->values = NULL;
 	start->n_values = 0;
 }
@@ -88,6 +90,7 @@ int sl_goroutine_start(
 	goroutine->id = atomic_fetch_add(&runtime->n_goroutines, 1);
 	goroutine->charged = charged;
 	goroutine->start = start;
+	goroutine->share = sl_steal(goroutine->start.share);
 	goroutine->started_ns = sl_clock_monotonic_ns();
 	if (!sl_scope_join(start.scope, goroutine)) {
 		sl_goroutine_drop(goroutine);
@@ -120,7 +123,7 @@ static int begin(struct sl_goroutine *goroutine, struct sl_error *err)
 	if (start->begin)
 		code = start->begin(start->ctx, goroutine->co, err);
 	else
-		code = sl_transfer_in(goroutine->co, start->values, start->n_values, err);
+		code = sl_transfer_in_new(goroutine->co, start->values, start->n_values, err);
 	free_start(start);
 	discharge(goroutine);
 	if (code == 0)
@@ -134,6 +137,7 @@ void sl_goroutine_drop(struct sl_goroutine *goroutine)
 {
 	free_start(&goroutine->start);
 	sl_home_deinit(&goroutine->home);
+	sl_share_free(goroutine->share);
 	sl_account_release(&goroutine->runtime->account, goroutine->charged);
 	free(goroutine->passed);
 	free(goroutine);
@@ -176,10 +180,12 @@ static void end_of_body(struct sl_goroutine *goroutine, int status, int n)
 {
 	struct sl_outcome outcome = {0};
 
-	if (status == LUA_OK)
+	if (status == LUA_OK) {
+		sl_share_release(goroutine->co);
 		sl_outcome_take_values(&outcome, goroutine->co, n, &goroutine->start);
-	else
+	} else {
 		sl_outcome_take_error(&outcome, goroutine->home.L, goroutine->co);
+	}
 	end(goroutine, &outcome);
 }
 
@@ -456,16 +462,16 @@ void sl_goroutine_forget_request(lua_State *L)
 	sl_goroutine_of(L)->request = REQUEST_NONE;
 }
 
-void sl_goroutine_serve(lua_State *L)
+bool sl_goroutine_serve(lua_State *L)
 {
 	struct sl_goroutine *goroutine = sl_goroutine_of(L);
 
 	if (goroutine->request == REQUEST_WAIT && !block(goroutine))
 		luaL_error(L, TOO_MANY_BLOCKED);
-	if (atomic_load(&goroutine->stopping)) {
-		abandon_wait(goroutine);
-		luaL_error(L, "stopped");
-	}
+	if (!atomic_load(&goroutine->stopping))
+		return true;
+	abandon_wait(goroutine);
+	return false;
 }
 
 bool sl_goroutine_is_stuck(struct sl_goroutine *goroutine)

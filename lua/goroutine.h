@@ -25,6 +25,7 @@ struct sl_error;
 struct sl_goroutine;
 struct sl_runtime;
 struct sl_scope;
+struct sl_share;
 struct sl_wait;
 struct sl_worker;
 
@@ -58,6 +59,7 @@ struct sl_start {
 	struct sl_parcel *parcel;
 	struct sl_value *values;
 	size_t n_values;
+	struct sl_share *share; /* what it captured; handed over, may be NULL */
 	/* Instead of values: pushes function and arguments, at least one value, or fails. */
 	int (*begin)(void *ctx, lua_State *L, struct sl_error *err);
 	bool wants_values;   /* what it returns matters */
@@ -126,6 +128,7 @@ struct sl_goroutine {
 	struct sl_goroutine *scope_prev, *scope_next; /* guarded by: the scopes' lock */
 
 	bool begun;
+	struct sl_share *share; /* what it has in common with others; NULL: nothing */
 	struct sl_home home;
 	lua_State *co;  /* its body, in the state */
 	int n_args;     /* on co, for the next resume */
@@ -179,9 +182,9 @@ bool sl_goroutine_requests(lua_State *L);
 void sl_goroutine_pass(lua_State *L, lua_State *co);
 void sl_goroutine_forget_request(lua_State *L);
 
-/* Does what was requested on this thread, where it can't be passed on. Raises when the
- * goroutine has to stop. [-0, +0, v] */
-void sl_goroutine_serve(lua_State *L);
+/* Does what was requested on this thread, where it can't be passed on. False: the goroutine has
+ * to stop, by an error. [-0, +0, v] */
+bool sl_goroutine_serve(lua_State *L) sl_must_check;
 
 /* Prepares the wait of the goroutine that runs @L; the caller fills in what it needs. */
 struct sl_wait *sl_goroutine_prepare(

@@ -70,6 +70,17 @@ static int give_error(lua_State *L, lua_State *co, bool wrap)
 	return 2;
 }
 
+/* The goroutine has to stop: closes what @co has open and lets an error do the rest. */
+static int stop_here(lua_State *L, lua_State *co)
+{
+	struct sl_worker *worker = sl_worker_self();
+
+	worker->current = co;
+	lua_resetthread(co);
+	worker->current = L;
+	return luaL_error(L, "stopped");
+}
+
 /* Runs @co until it yields on its own account, returns or raises. */
 static int drive(lua_State *L, lua_State *co, int n_args, bool wrap)
 {
@@ -85,10 +96,12 @@ static int drive(lua_State *L, lua_State *co, int n_args, bool wrap)
 			break;
 		lua_pop(co, n);
 		n_args = 0;
-		sl_goroutine_pass(L, co);
-		if (lua_isyieldable(L))
+		if (lua_isyieldable(L)) {
+			sl_goroutine_pass(L, co);
 			return lua_yieldk(L, 0, (lua_KContext)((uintptr_t)co | wrap), drive_on);
-		sl_goroutine_serve(L);
+		}
+		if (!sl_goroutine_serve(L))
+			return stop_here(L, co);
 	}
 	if (status == LUA_OK || status == LUA_YIELD)
 		return give_results(L, co, n, wrap);

@@ -11,7 +11,8 @@
 /* Most that a goroutine may return or raise. */
 #define MAX_BYTES ((size_t)256 << 20)
 
-static const struct sl_transfer how = {.to = "out of a goroutine", .handles = true};
+static const struct sl_transfer how = {
+	.to = "out of a goroutine", .handles = true, .shared = true};
 
 void sl_outcome_deinit(struct sl_outcome *outcome)
 {

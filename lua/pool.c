@@ -15,6 +15,7 @@
 #include "lua/outcome.h"
 #include "lua/runtime_inside.h"
 #include "lua/scope.h"
+#include "lua/share.h"
 
 #define POOL_KIND "pool"
 #define SUBMISSION_KIND "pool task"
@@ -100,6 +101,7 @@ static void free_submission(struct sl_handle *handle)
 	struct submission *submission = (struct submission *)handle;
 
 	sl_parcel_free(submission->start.parcel);
+	sl_share_free(submission->start.share);
 	sl_scope_unref(submission->scope);
 	sl_handle_unref(&submission->pool->handle);
 	free(submission);
@@ -289,6 +291,7 @@ static void launch(struct submission *submission)
 	struct sl_error err;
 
 	submission->start.parcel = NULL;
+	submission->start.share = NULL;
 	if (sl_goroutine_start(submission->pool->runtime, &start, &err) == 0)
 		return;
 	outcome.stopped = err.code == SL_ECANCELLED;
@@ -542,6 +545,7 @@ static void push_submission(lua_State *L, struct sl_pool *pool, int first)
 	submission = calloc(1, sizeof(*submission));
 	if (!submission) {
 		sl_parcel_free(start.parcel);
+		sl_share_free(start.share);
 		luaL_error(L, "not enough memory");
 		__builtin_unreachable();
 	}
@@ -688,6 +692,7 @@ static int waited(lua_State *L, int status, lua_KContext ctx)
 {
 	(void)status;
 	(void)ctx;
+	sl_share_acquire(L);
 	push_results(L, pool_at(L, 1));
 	lua_pushboolean(L, true);
 	lua_insert(L, -2);

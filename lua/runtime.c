@@ -23,6 +23,7 @@
 #include "lua/runtime_inside.h"
 #include "lua/scheduler.h"
 #include "lua/scope.h"
+#include "lua/share.h"
 #include "lua/task_start.h"
 
 /* Memory of one goroutine, if nothing else is said. */
@@ -53,6 +54,9 @@ static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *conf
 
 	runtime->scope = sl_scope_new(NULL, &runtime->scopes_lock);
 	if (!runtime->scope)
+		return sl_fail(err, SL_ENOMEM, "not enough memory for a runtime");
+	runtime->commons = sl_commons_new();
+	if (!runtime->commons)
 		return sl_fail(err, SL_ENOMEM, "not enough memory for a runtime");
 	code = sl_scheduler_new(config->threads, busy, idle, runtime, &runtime->scheduler, err);
 	if (code == 0)
@@ -99,6 +103,7 @@ void sl_runtime_free(struct sl_runtime *runtime)
 	sl_reactor_free(runtime->reactor);
 	sl_scheduler_free(runtime->scheduler);
 	sl_scope_unref(runtime->scope);
+	sl_commons_free(runtime->commons);
 	sl_home_model_deinit(&runtime->model);
 	pthread_mutex_destroy(&runtime->lock);
 	pthread_mutex_destroy(&runtime->scopes_lock);

@@ -14,6 +14,7 @@
 #include "common/parcel.h"
 
 struct sl_error;
+struct sl_share;
 
 /* How the sender wants it done. */
 struct sl_transfer {
@@ -24,6 +25,10 @@ struct sl_transfer {
 		struct sl_function *out, struct sl_error *err);
 	void *ctx;
 	bool handles; /* handles may go: inside one task only */
+	bool shared; /* tables that goroutines share keep their numbers: inside one task only */
+	/* Where the share goes that the new goroutine has for what the first value, its
+	 * function, captured. NULL: it is not for a new goroutine. */
+	struct sl_share **share;
 };
 
 /* Remembers the standard functions and modules that are in @L now as what goes by name:
@@ -48,4 +53,8 @@ int sl_transfer_out_many(lua_State *L, int first, size_t n, const char *what,
  * A named module that this state doesn't have is an error that says so. Text functions are
  * compiled here: "t" only. */
 int sl_transfer_in(lua_State *L, const struct sl_value *values, size_t n,
+	struct sl_error *err) sl_must_check;
+
+/* The same into a new goroutine's state, which gets its copies of what is shared. */
+int sl_transfer_in_new(lua_State *L, const struct sl_value *values, size_t n,
 	struct sl_error *err) sl_must_check;

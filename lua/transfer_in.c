@@ -18,6 +18,7 @@
 #include "lua/handle.h"
 #include "lua/home.h"
 #include "lua/names.h"
+#include "lua/share.h"
 #include "lua/transfer.h"
 
 /* The last line of a file on which we believe a function to begin. */
@@ -43,6 +44,7 @@ struct build {
 	uint32_t n_nodes, max_nodes;
 	struct need need; /* of what is being made now */
 	bool has_meta;
+	bool is_new; /* the state of a goroutine that begins */
 };
 
 enum {
@@ -219,6 +221,8 @@ static void push_table(struct build *build, struct sl_table *table)
 		lua_rawgeti(build->L, SLOT_NODES, table->mark);
 		return;
 	}
+	if (table->share && sl_share_push(build->L, table->share))
+		return; /* it is here already */
 	lua_createtable(build->L, table->n_array, table->n_pairs);
 	table->mark =
 		add_node(build, (struct sl_value){.kind = SL_VALUE_TABLE, .table = table});
@@ -412,6 +416,29 @@ static void set_metatables(struct build *build)
 	}
 }
 
+/* The copies of a new goroutine begin as what they are now. */
+static void attach_shared(struct build *build, uint32_t number, struct sl_value node)
+{
+	lua_State *L = build->L;
+	const struct sl_function *function = node.function;
+
+	if (node.kind == SL_VALUE_TABLE) {
+		if (node.table->share)
+			sl_share_attach_table(L, -1, node.table->share);
+		return;
+	}
+	for (size_t i = 0; i < function->n_upvalues; i++) {
+		const struct sl_cell *cell = function->upvalues[i].cell;
+
+		if (cell->share && cell->mark_function == number && cell->mark_index == i + 1)
+			sl_share_attach_upvalue(L, -1, (int)i + 1, cell->share);
+	}
+	for (size_t i = 0; function->global_shares && i < function->n_globals; i++)
+		if (function->global_shares[i])
+			sl_share_attach_global(L, function->globals[i].key.string.data,
+				function->global_shares[i]);
+}
+
 /* f(build, nil) → values */
 static int l_build(lua_State *L)
 {
@@ -433,6 +460,11 @@ static int l_build(lua_State *L)
 	}
 	if (build->has_meta)
 		set_metatables(build);
+	for (uint32_t i = 0; build->is_new && i < build->n_nodes; i++) {
+		lua_rawgeti(L, SLOT_NODES, i + 1);
+		attach_shared(build, i + 1, build->nodes[i]);
+		lua_pop(L, 1);
+	}
 	return (int)build->n_values;
 }
 
@@ -472,9 +504,9 @@ static int build_protected(struct build *build)
 	return build->error.code;
 }
 
-int sl_transfer_in(lua_State *L, const struct sl_value *values, size_t n, struct sl_error *err)
+static int transfer_in(struct build build, struct sl_error *err)
 {
-	struct build build = {.L = L, .values = values, .n_values = n};
+	lua_State *L = build.L;
 	bool collecting = lua_gc(L, LUA_GCISRUNNING);
 	int code;
 
@@ -488,4 +520,16 @@ int sl_transfer_in(lua_State *L, const struct sl_value *values, size_t n, struct
 	if (code != 0 && err)
 		*err = build.error;
 	return code;
+}
+
+int sl_transfer_in(lua_State *L, const struct sl_value *values, size_t n, struct sl_error *err)
+{
+	return transfer_in((struct build){.L = L, .values = values, .n_values = n}, err);
+}
+
+int sl_transfer_in_new(
+	lua_State *L, const struct sl_value *values, size_t n, struct sl_error *err)
+{
+	return transfer_in(
+		(struct build){.L = L, .values = values, .n_values = n, .is_new = true}, err);
 }

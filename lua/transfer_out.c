@@ -18,6 +18,7 @@
 #include "common/error.h"
 #include "lua/handle.h"
 #include "lua/names.h"
+#include "lua/share.h"
 #include "lua/transfer.h"
 
 enum step_kind {
@@ -360,6 +361,7 @@ static struct sl_value take_table(struct walk *walk, int index, const struct ste
 {
 	const void *identity = lua_topointer(walk->L, index);
 	struct memo *memo = memo_of(walk, identity);
+	struct sl_table *table;
 	const char *name;
 
 	if (memo->key)
@@ -367,10 +369,11 @@ static struct sl_value take_table(struct walk *walk, int index, const struct ste
 	name = module_name(walk, identity);
 	if (name)
 		return named(walk, name);
+	table = reserve(walk, 1, sizeof(*table));
+	if (walk->how->shared)
+		table->share = sl_share_number(walk->L, index);
 	return add_node(walk, memo, index,
-		(struct sl_value){.kind = SL_VALUE_TABLE,
-			.table = reserve(walk, 1, sizeof(struct sl_table))},
-		step);
+		(struct sl_value){.kind = SL_VALUE_TABLE, .table = table}, step);
 }
 
 static struct sl_value take_c_function(struct walk *walk, int index, const struct step *step)
@@ -760,21 +763,60 @@ static void fill_function(struct walk *walk, uint32_t self, int index)
 	fill_upvalues(walk, self, index);
 }
 
-/* f(walk, values, roots…) */
-static int l_walk(lua_State *L)
+/* ---- what a new goroutine shares ---- */
+
+static void share_upvalues(struct walk *walk, struct sl_function *function, int index)
 {
-	struct walk *walk = lua_touserdata(L, SLOT_WALK);
+	struct sl_share **share = walk->how->share;
 
-	struct sl_value *out = reserve(walk, walk->n_roots, sizeof(*out));
+	for (size_t i = 0; i < function->n_upvalues; i++) {
+		struct sl_cell *cell = function->upvalues[i].cell;
 
-	lua_createtable(L, 8, 0);
-	lua_replace(L, SLOT_VALUES);
-	for (size_t i = 0; i < walk->n_roots; i++) {
-		struct step step = {.kind = STEP_ROOT, .from = (uint32_t)i};
-
-		out[i] = take(walk, SLOT_ROOTS + (int)i, &step);
+		if (!cell->share)
+			cell->share =
+				sl_share_capture_upvalue(walk->L, index, (int)i + 1, share);
 	}
-	for (uint32_t i = 0; i < walk->n_nodes; i++) {
+}
+
+static void share_globals(struct walk *walk, struct sl_function *function)
+{
+	size_t n = function->n_globals;
+
+	if (n == 0)
+		return;
+	function->global_shares = reserve(walk, n, sizeof(uint64_t));
+	for (size_t i = 0; i < n; i++)
+		if (function->globals[i].value.kind != SL_VALUE_FUNCTION)
+			function->global_shares[i] = sl_share_capture_global(walk->L,
+				function->globals[i].key.string.data, walk->how->share);
+}
+
+/* The first @n nodes are what the function of the new goroutine captured. */
+static void share_captured(struct walk *walk, uint32_t n)
+{
+	lua_State *L = walk->L;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct sl_value value = walk->nodes[i].value;
+		int index = lua_gettop(L) + 1;
+
+		lua_rawgeti(L, SLOT_VALUES, i + 1);
+		if (value.kind == SL_VALUE_TABLE) {
+			value.table->share = sl_share_capture_table(L, index, walk->how->share);
+		} else {
+			share_upvalues(walk, value.function, index);
+			share_globals(walk, value.function);
+		}
+		lua_settop(L, index - 1);
+	}
+}
+
+/* Fills the nodes from the @i-th on, and those that are met on the way. */
+static uint32_t fill_nodes(struct walk *walk, uint32_t i)
+{
+	lua_State *L = walk->L;
+
+	for (; i < walk->n_nodes; i++) {
 		int index = lua_gettop(L) + 1;
 
 		lua_rawgeti(L, SLOT_VALUES, i + 1);
@@ -784,6 +826,29 @@ static int l_walk(lua_State *L)
 			fill_function(walk, i, index);
 		lua_settop(L, index - 1);
 	}
+	return i;
+}
+
+/* f(walk, values, roots…) */
+static int l_walk(lua_State *L)
+{
+	struct walk *walk = lua_touserdata(L, SLOT_WALK);
+
+	struct sl_value *out = reserve(walk, walk->n_roots, sizeof(*out));
+	uint32_t n_filled = 0, n_captured = 0;
+
+	lua_createtable(L, 8, 0);
+	lua_replace(L, SLOT_VALUES);
+	for (size_t i = 0; i < walk->n_roots; i++) {
+		struct step step = {.kind = STEP_ROOT, .from = (uint32_t)i};
+
+		out[i] = take(walk, SLOT_ROOTS + (int)i, &step);
+		if (i == 0 && walk->how->share)
+			n_captured = n_filled = fill_nodes(walk, 0);
+	}
+	fill_nodes(walk, n_filled);
+	if (walk->how->share)
+		share_captured(walk, n_captured);
 	memcpy(walk->out, out, walk->n_roots * sizeof(*out));
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "lua/goroutine.h"
 #include "lua/handle.h"
+#include "lua/share.h"
 
 #define KIND "wait group"
 
@@ -62,7 +63,11 @@ static bool add(struct wait_group *group, lua_Integer delta)
 
 static int add_or_raise(lua_State *L, lua_Integer delta)
 {
-	if (add(check(L), delta))
+	struct wait_group *group = check(L);
+
+	if (delta < 0)
+		sl_share_release(L);
+	if (add(group, delta))
 		return 0;
 	return luaL_error(
 		L, delta < 0 ? "negative WaitGroup counter" : "WaitGroup counter too large");
@@ -139,9 +144,9 @@ static const struct sl_wait_kind wait_kind = {
 
 static int waited(lua_State *L, int status, lua_KContext ctx)
 {
-	(void)L;
 	(void)status;
 	(void)ctx;
+	sl_share_acquire(L);
 	return 0;
 }
 

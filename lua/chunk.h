@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Chunk: what the code of a Lua function does with variables, read from its
+ * dump: whether a captured variable is assigned to, so that those that never
+ * are cost nothing.
+ *
+ * Threads: the owner's.
+ */
+
+#include "common/base.h"
+#include "common/buffer.h"
+
+struct sl_chunk;
+
+/* Reads the dump of a function, made with its debug information. NULL when memory ran out or
+ * the dump isn't one of Lua 5.4: then nothing is known. */
+struct sl_chunk *sl_chunk_read(struct sl_bytes dump) sl_must_check;
+void sl_chunk_free(struct sl_chunk *chunk);
+
+/* Whether the function, or one inside it, assigns to the function's @i-th upvalue, from 1. */
+bool sl_chunk_assigns(const struct sl_chunk *chunk, int i);
+
+/* Of a function in @outer that stands from line @first to line @last: whether code in @outer
+ * may assign to the variable that its @i-th upvalue is, after it has been captured. True if
+ * that can't be known. */
+bool sl_chunk_may_assign(const struct sl_chunk *outer, int first, int last, int i);
