@@ -10,7 +10,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
-#include "controller/key.h"
+#include "controller/hello.h"
 #include "controller/loop.h"
 #include "proto/endpoint.h"
 #include "proto/identity.h"
@@ -53,9 +53,8 @@ struct sl_remote {
 	enum phase phase;
 	struct sl_conn *conn; /* DIALING, HELLO, UP, and until closed() after that */
 	uint32_t hello_id;
-	bool signed_hello;            /* this connection's hello has a signature */
-	uint8_t nonce[SL_NONCE_SIZE]; /* ours, in that signature */
-	bool been_up;                 /* @boot is known */
+	struct sl_hello hello; /* this connection's */
+	bool been_up;          /* @boot is known */
 	uint8_t boot[SL_BOOT_ID_SIZE];
 	int64_t give_up_at_ms; /* 0: the connection stands, or nothing is wanted */
 	int64_t pause_ms;
@@ -206,7 +205,6 @@ static void dial(void *ctx)
 	int64_t until;
 
 	remote->phase = PHASE_DIALING;
-	remote->signed_hello = false;
 	remote->cut_because = NULL;
 	if (sl_endpoint_dial(sl_loop_endpoint(remote->loop), remote->address, remote,
 		    &remote->conn, &err)) {
@@ -232,30 +230,21 @@ static void try_again(void *ctx)
 		dial(remote);
 }
 
-static void say_hello(struct sl_remote *remote, const struct sl_reply *challenge)
+static void send_hello(struct sl_remote *remote, struct sl_buffer *bytes)
 {
-	struct sl_request hello = {.op = SL_OP_HELLO};
+	remote->phase = PHASE_HELLO;
+	sl_conn_request(remote->conn, bytes, &remote->hello_id);
+}
+
+static void say_hello(struct sl_remote *remote)
+{
 	struct sl_buffer bytes = SL_BUFFER_INIT;
-	char name[200];
-	const struct sl_identity *identity = remote->config.identity;
 	struct sl_error err;
 
-	hello.hello.name = sl_bytes_of(sl_own_name(name, sizeof(name)));
-	hello.hello.version = sl_bytes_of(SL_VERSION);
-	if (challenge) {
-		hello.hello.signed_ = true;
-		sl_random(remote->nonce, sizeof(remote->nonce));
-		memcpy(hello.hello.key, identity->public_key, sizeof(hello.hello.key));
-		memcpy(hello.hello.nonce, remote->nonce, sizeof(remote->nonce));
-		sl_identity_sign_hello(identity, challenge->hello.name, challenge->hello.boot,
-			challenge->hello.nonce, remote->nonce, hello.hello.sig);
-		remote->signed_hello = true;
-	}
-	remote->phase = PHASE_HELLO;
-	if (sl_request_encode(&hello, &bytes, &err))
+	if (sl_hello_begin(&remote->hello, &bytes, &err))
 		give_up(remote, err.code, err.text);
 	else
-		sl_conn_request(remote->conn, &bytes, &remote->hello_id);
+		send_hello(remote, &bytes);
 	sl_buffer_deinit(&bytes);
 }
 
@@ -265,7 +254,7 @@ static void on_opened(void *ctx, struct sl_conn *conn)
 
 	(void)ctx;
 	if (remote && remote->phase == PHASE_DIALING)
-		say_hello(remote, NULL);
+		say_hello(remote);
 }
 
 /* Who was asked something by an agent that is no more hears of it. */
@@ -309,37 +298,26 @@ static void welcome(struct sl_remote *remote, const struct sl_reply *reply)
 		send_ask(remote, ask);
 }
 
-static void refused(struct sl_remote *remote, const struct sl_reply *reply)
-{
-	char text[400];
-
-	snprintf(text, sizeof(text), "%.80s refused us: %.*s", remote->name,
-		(int)(reply->msg.size < 250 ? reply->msg.size : 250),
-		reply->msg.data ? reply->msg.data : "");
-	give_up(remote, SL_EDENIED, text);
-}
-
 static void on_hello_reply(struct sl_remote *remote, const struct sl_reply *reply)
 {
-	char text[400];
+	struct sl_buffer bytes = SL_BUFFER_INIT;
+	struct sl_error err;
 
-	if (reply->ok) {
+	switch (sl_hello_take(
+		&remote->hello, remote->name, remote->config.identity, reply, &bytes, &err)) {
+	case SL_HELLO_WELCOME:
 		welcome(remote, reply);
-	} else if (reply->code == SL_EHELLO && !remote->signed_hello) {
-		if (remote->config.identity) {
-			say_hello(remote, reply);
-			return;
-		}
-		snprintf(text, sizeof(text),
-			"%.80s wants a key and there is none: make one with sloth keygen and "
-			"put its public half into authorized_keys there, or give --key-file",
-			remote->name);
-		give_up(remote, SL_EDENIED, text);
-	} else if (reply->code == SL_EBUSY) {
+		break;
+	case SL_HELLO_SAY:
+		send_hello(remote, &bytes);
+		break;
+	case SL_HELLO_BUSY:
 		cut(remote, "it is too busy to talk");
-	} else {
-		refused(remote, reply);
+		break;
+	default:
+		give_up(remote, err.code, err.text);
 	}
+	sl_buffer_deinit(&bytes);
 }
 
 static struct sl_ask *find_ask(struct sl_remote *remote, uint32_t id)

@@ -11,211 +11,16 @@
 #include "controller/fleet.h"
 #include "controller/loop.h"
 #include "controller/options.h"
-#include "controller/part.h"
 #include "controller/plan.h"
 #include "controller/remote.h"
 #include "controller/render.h"
-#include "controller/stage.h"
+#include "controller/run_inside.h"
 #include "proto/identity.h"
 #include "proto/limits.h"
-
-#define DETACH_MS 2000 /* between the first Ctrl-C and leaving */
-#define STOP_MS 5000   /* for jobs that were told to stop */
 
 /* Jobs at once: each has a request waiting at its agent, which reads no more than
  * SL_MAX_REQUESTS_PER_CONNECTION of them; some are left for cancelling. */
 #define MAX_PARALLEL 200
-
-enum phase {
-	PHASE_RUNNING,
-	PHASE_ASKED,    /* Ctrl-C once: leaves when a second one doesn't come */
-	PHASE_STOPPING, /* jobs were told to stop */
-	PHASE_OVER,
-};
-
-struct sl_run {
-	const struct sl_plan *plan;
-	const struct sl_options *options;
-	struct sl_part_env env;
-	struct sl_stage **stages; /* one a step */
-	size_t n_running;         /* parts that were begun and aren't over */
-	size_t max_parallel;
-	bool local_died;
-	enum phase phase;
-	int64_t timeout_ms;
-	int64_t begun_ms;
-	struct sl_alarm deadline, leave, stop_deadline, next, tick;
-};
-
-static void go_on(struct sl_run *run);
-static void stop(struct sl_run *run, enum sl_verdict verdict, const char *reason);
-
-static void finish(struct sl_run *run)
-{
-	run->phase = PHASE_OVER;
-	sl_loop_stop(run->env.loop);
-}
-
-/* Calls fn(run, part) for each part that is not over. */
-static void each_open(struct sl_run *run, void (*fn)(struct sl_run *run, struct sl_part *part))
-{
-	for (size_t s = 0; s < run->plan->n_steps; s++)
-		for (size_t i = 0; i < sl_stage_n_parts(run->stages[s]); i++) {
-			struct sl_part *part = sl_stage_part(run->stages[s], i);
-
-			if (!sl_part_job(part)->over)
-				fn(run, part);
-		}
-}
-
-static void drop_waiting(struct sl_run *run, enum sl_verdict verdict, const char *why)
-{
-	for (size_t s = 0; s < run->plan->n_steps; s++)
-		if (sl_stage_phase(run->stages[s]) == SL_STAGE_WAITING)
-			sl_stage_drop(run->stages[s], verdict, why);
-}
-
-/* ---- leaving: the jobs go on without us ---- */
-
-static void leave_one(struct sl_run *run, struct sl_part *part)
-{
-	(void)run;
-	if (!sl_part_was_sent(part))
-		sl_part_end(part, SL_VERDICT_CANCELLED, "its turn never came");
-	else if (sl_part_is_local(part))
-		sl_part_end(part, SL_VERDICT_CANCELLED, "it ended with this command");
-	else
-		sl_part_end(part, SL_VERDICT_DETACHED, "");
-}
-
-static void leave(void *ctx)
-{
-	struct sl_run *run = ctx;
-
-	each_open(run, leave_one);
-	drop_waiting(run, SL_VERDICT_CANCELLED, "its turn never came");
-	finish(run);
-}
-
-static void on_unread(void *ctx)
-{
-	struct sl_run *run = ctx;
-
-	if (run->phase == PHASE_RUNNING)
-		leave(run);
-}
-
-/* ---- stopping: the jobs are told to end ---- */
-
-static void give_up_one(struct sl_run *run, struct sl_part *part)
-{
-	(void)run;
-	sl_part_end(part, SL_VERDICT_CANCELLED, "");
-}
-
-static void give_up_stopping(void *ctx)
-{
-	struct sl_run *run = ctx;
-
-	each_open(run, give_up_one);
-	finish(run);
-}
-
-static void cancel_one(struct sl_run *run, struct sl_part *part)
-{
-	if (sl_part_job(part)->begun)
-		sl_part_cancel(part, run->env.stop_why);
-	else
-		sl_part_end(part, SL_VERDICT_CANCELLED, "");
-}
-
-/* Tells all jobs to stop, and begins no more. What ends so is @verdict, for @reason. */
-static void stop(struct sl_run *run, enum sl_verdict verdict, const char *reason)
-{
-	run->phase = PHASE_STOPPING;
-	run->env.stopping = true;
-	run->env.stop_verdict = verdict;
-	snprintf(run->env.stop_why, sizeof(run->env.stop_why), "%s", reason);
-	sl_loop_unset(run->env.loop, &run->leave);
-	sl_loop_unset(run->env.loop, &run->deadline);
-	drop_waiting(run, verdict == SL_VERDICT_STOPPED ? SL_VERDICT_SKIPPED : verdict, reason);
-	each_open(run, cancel_one);
-	sl_loop_set(run->env.loop, &run->stop_deadline, sl_clock_monotonic_ms() + STOP_MS,
-		give_up_stopping, run);
-	if (run->n_running == 0)
-		go_on(run);
-}
-
-/* Whom nobody can tell to stop needs no wait: what came of it is not known. */
-static void give_up_unreachable(struct sl_run *run, struct sl_part *part)
-{
-	char why[300];
-
-	if (sl_part_is_up(part) || sl_part_is_local(part))
-		return;
-	snprintf(why, sizeof(why), "%.200s is out of reach", sl_part_job(part)->target);
-	if (sl_part_job(part)->begun)
-		run->n_running--;
-	sl_part_end(part, sl_part_was_sent(part) ? SL_VERDICT_UNKNOWN : SL_VERDICT_UNREACHABLE,
-		why);
-}
-
-static void on_deadline(void *ctx)
-{
-	struct sl_run *run = ctx;
-	char reason[80], limit[40];
-
-	snprintf(reason, sizeof(reason), "the run's time was up after %s",
-		sl_duration_format(run->timeout_ms, limit, sizeof(limit)));
-	each_open(run, give_up_unreachable);
-	stop(run, SL_VERDICT_TIMEOUT, reason);
-}
-
-static bool has_remote_jobs(const struct sl_run *run)
-{
-	for (size_t s = 0; s < run->plan->n_steps; s++)
-		for (size_t i = 0; i < sl_stage_n_parts(run->stages[s]); i++) {
-			const struct sl_part *part = sl_stage_part(run->stages[s], i);
-
-			if (!sl_part_job(part)->over && !sl_part_is_local(part) &&
-				sl_part_was_sent(part))
-				return true;
-		}
-	return false;
-}
-
-static void on_interrupt(struct sl_run *run)
-{
-	if (run->phase == PHASE_RUNNING && has_remote_jobs(run)) {
-		run->phase = PHASE_ASKED;
-		sl_render_say(run->env.render,
-			"leaving the jobs to their agents; press Ctrl-C again "
-			"within 2 seconds to stop them instead");
-		sl_loop_set(run->env.loop, &run->leave, sl_clock_monotonic_ms() + DETACH_MS,
-			leave, run);
-	} else if (run->phase == PHASE_STOPPING) {
-		give_up_stopping(run);
-	} else {
-		sl_render_say(run->env.render, "stopping");
-		stop(run, SL_VERDICT_CANCELLED, "somebody pressed Ctrl-C");
-	}
-}
-
-static void on_signal(void *ctx, int number)
-{
-	struct sl_run *run = ctx;
-
-	if (run->phase == PHASE_OVER)
-		return;
-	if (number == SIGINT)
-		on_interrupt(run);
-	else if (number == SIGHUP)
-		leave(run);
-	else if (run->phase != PHASE_STOPPING)
-		stop(run, SL_VERDICT_CANCELLED, "sloth was told to end (SIGTERM)");
-}
-
-/* ---- going on ---- */
 
 static void begin_part(struct sl_run *run, struct sl_part *part)
 {
@@ -250,7 +55,7 @@ static bool begin_some(struct sl_run *run)
 
 				snprintf(why, sizeof(why), "abort_if of task '%.100s'",
 					sl_stage_name(stage));
-				stop(run, SL_VERDICT_STOPPED, why);
+				sl_run_stop(run, SL_VERDICT_STOPPED, why);
 				return false;
 			}
 		}
@@ -276,24 +81,24 @@ static const struct sl_stage *failed_fast(const struct sl_run *run)
 	return NULL;
 }
 
-static void go_on(struct sl_run *run)
+void sl_run_go_on(struct sl_run *run)
 {
 	const struct sl_stage *failed;
 	char why[200];
 
-	while (run->phase == PHASE_RUNNING || run->phase == PHASE_ASKED) {
+	while (run->phase == SL_RUN_RUNNING || run->phase == SL_RUN_ASKED) {
 		failed = failed_fast(run);
 		if (failed) {
 			snprintf(why, sizeof(why), "task '%.100s' failed, and fail_fast is set",
 				sl_stage_name(failed));
-			stop(run, SL_VERDICT_STOPPED, why);
+			sl_run_stop(run, SL_VERDICT_STOPPED, why);
 			return;
 		}
 		if (!begin_some(run))
 			break;
 	}
-	if (run->n_running == 0 && run->phase != PHASE_OVER)
-		finish(run);
+	if (run->n_running == 0 && run->phase != SL_RUN_OVER)
+		sl_run_finish(run);
 }
 
 static void on_over(void *ctx, struct sl_part *part)
@@ -302,7 +107,7 @@ static void on_over(void *ctx, struct sl_part *part)
 
 	run->n_running--;
 	sl_stage_part_over(sl_part_owner(part));
-	go_on(run);
+	sl_run_go_on(run);
 }
 
 static void on_note(void *ctx, const char *target, const char *text)
@@ -322,7 +127,7 @@ static void local_ready_one(struct sl_run *run, struct sl_part *part)
 
 static void on_local_ready(void *ctx)
 {
-	each_open(ctx, local_ready_one);
+	sl_run_each_open(ctx, local_ready_one);
 }
 
 static void on_local_died(void *ctx, const char *why)
@@ -344,10 +149,8 @@ static void on_local_died(void *ctx, const char *why)
 				why);
 			sl_stage_part_over(run->stages[s]);
 		}
-	go_on(run);
+	sl_run_go_on(run);
 }
-
-/* ---- a life ---- */
 
 static int make_stages(struct sl_run *run, struct sl_error *err)
 {
@@ -383,7 +186,7 @@ static int prepare(struct sl_run *run, struct sl_error *err)
 		(unsigned long long)random);
 	run->env.plan = run->plan;
 	run->env.over = on_over;
-	run->env.unread = on_unread;
+	run->env.unread = sl_run_on_unread;
 	run->env.ctx = run;
 	run->max_parallel = run->plan->config.max_parallel;
 	if (!run->max_parallel || run->max_parallel > MAX_PARALLEL)
@@ -410,7 +213,7 @@ static void set_deadline(struct sl_run *run)
 	run->begun_ms = sl_clock_monotonic_ms();
 	if (run->timeout_ms)
 		sl_loop_set(run->env.loop, &run->deadline, run->begun_ms + run->timeout_ms,
-			on_deadline, run);
+			sl_run_on_deadline, run);
 }
 
 static void on_tick(void *ctx)
@@ -428,7 +231,7 @@ static void start(void *ctx)
 
 	if (sl_render_ticks(run->env.render))
 		on_tick(run);
-	go_on(run);
+	sl_run_go_on(run);
 }
 
 static void clean_up(struct sl_run *run)
@@ -531,7 +334,7 @@ int sl_run(const struct sl_plan *plan, const struct sl_options *options, enum sl
 	signal(SIGPIPE, SIG_IGN);
 	rc = prepare(&run, err);
 	if (!rc) {
-		sl_loop_on_signal(run.env.loop, on_signal, &run);
+		sl_loop_on_signal(run.env.loop, sl_run_on_signal, &run);
 		set_deadline(&run);
 		sl_loop_set(run.env.loop, &run.next, run.begun_ms, start, &run);
 		sl_loop_run(run.env.loop);
