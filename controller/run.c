@@ -281,7 +281,10 @@ static void tell_complete(struct sl_run *run)
 	struct sl_value results = {.kind = SL_VALUE_TABLE, .table = &table};
 	struct sl_error err;
 	bool ok = sl_outcome_exit(&run->env.outcome) == SL_EXIT_OK;
+	char text[560];
 	int rc = 0;
+
+	sl_render_clear(run->env.render); /* it may print */
 
 	if (parcel)
 		table.pairs = sl_parcel_array(parcel, n, sizeof(*table.pairs));
@@ -293,7 +296,9 @@ static void tell_complete(struct sl_run *run)
 	if (!rc)
 		rc = sl_workflow_tell_complete(run->plan->workflow, ok, &results, &err);
 	if (rc) {
-		fprintf(stderr, "sloth: workflow '%s': %s\n", run->plan->name, err.text);
+		snprintf(text, sizeof(text), "workflow '%.80s': %.450s", run->plan->name,
+			err.text);
+		sl_render_say(run->env.render, text);
 		run->env.outcome.hook_failed = true;
 	}
 	sl_parcel_free(parcel);
