@@ -3,9 +3,13 @@
 
 #include <string.h>
 
+#include "lua/atomic_int.h"
 #include "lua/channel.h"
 #include "lua/channel_calls.h"
+#include "lua/mutex.h"
+#include "lua/rwmutex.h"
 #include "lua/select.h"
+#include "lua/semaphore.h"
 
 const luaL_Reg *sl_primitive_methods(const char *kind)
 {
@@ -13,7 +17,11 @@ const luaL_Reg *sl_primitive_methods(const char *kind)
 		const char *kind;
 		const luaL_Reg *methods;
 	} kinds[] = {
+		{SL_ATOMIC_INT_KIND, sl_atomic_int_methods},
 		{SL_CHANNEL_KIND, sl_channel_methods},
+		{SL_MUTEX_KIND, sl_mutex_methods},
+		{SL_RWMUTEX_KIND, sl_rwmutex_methods},
+		{SL_SEMAPHORE_KIND, sl_semaphore_methods},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -35,9 +43,13 @@ static void add_channel_twins(lua_State *L)
 void sl_primitives_open(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
+		{"atomic_int", sl_atomic_int_create},
 		{"channel", sl_channel_create},
+		{"mutex", sl_mutex_create},
+		{"rwmutex", sl_rwmutex_create},
 		{"select", sl_select},
 		{"select_timeout", sl_select_timeout},
+		{"semaphore", sl_semaphore_create},
 		{NULL, NULL},
 	};
 

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/atomic_int.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "lua/handle.h"
+
+struct atomic_int {
+	struct sl_handle handle; /* first */
+	_Atomic int64_t value;
+};
+
+static void free_atomic(struct sl_handle *handle)
+{
+	free(handle);
+}
+
+int sl_atomic_int_create(lua_State *L)
+{
+	lua_Integer value = luaL_optinteger(L, 1, 0);
+	struct atomic_int *integer = calloc(1, sizeof(*integer));
+
+	if (!integer)
+		return luaL_error(L, "not enough memory");
+	integer->handle =
+		(struct sl_handle){.refs = 1, .kind = SL_ATOMIC_INT_KIND, .free = free_atomic};
+	atomic_init(&integer->value, value);
+	return sl_handle_push_new(L, &integer->handle);
+}
+
+static struct atomic_int *check(lua_State *L)
+{
+	return (struct atomic_int *)sl_handle_check(L, 1, SL_ATOMIC_INT_KIND);
+}
+
+/* Atomic arithmetic wraps around, also if it is signed. */
+static int add(lua_State *L, int64_t delta)
+{
+	int64_t before = atomic_fetch_add(&check(L)->value, delta);
+
+	lua_pushinteger(L, (int64_t)((uint64_t)before + (uint64_t)delta));
+	return 1;
+}
+
+/* n:add(delta) */
+static int l_add(lua_State *L)
+{
+	check(L);
+	return add(L, luaL_checkinteger(L, 2));
+}
+
+/* n:sub(delta) */
+static int l_sub(lua_State *L)
+{
+	check(L);
+	return add(L, (int64_t)(0 - (uint64_t)luaL_checkinteger(L, 2)));
+}
+
+/* n:inc() */
+static int l_inc(lua_State *L)
+{
+	return add(L, 1);
+}
+
+/* n:dec() */
+static int l_dec(lua_State *L)
+{
+	return add(L, -1);
+}
+
+/* n:load() */
+static int l_load(lua_State *L)
+{
+	lua_pushinteger(L, atomic_load(&check(L)->value));
+	return 1;
+}
+
+/* n:store(value) */
+static int l_store(lua_State *L)
+{
+	struct atomic_int *integer = check(L);
+
+	atomic_store(&integer->value, luaL_checkinteger(L, 2));
+	return 0;
+}
+
+/* n:swap(value) */
+static int l_swap(lua_State *L)
+{
+	struct atomic_int *integer = check(L);
+
+	lua_pushinteger(L, atomic_exchange(&integer->value, luaL_checkinteger(L, 2)));
+	return 1;
+}
+
+/* n:compare_and_swap(old, new) */
+static int l_compare_and_swap(lua_State *L)
+{
+	struct atomic_int *integer = check(L);
+	int64_t old = luaL_checkinteger(L, 2), new = luaL_checkinteger(L, 3);
+
+	lua_pushboolean(L, atomic_compare_exchange_strong(&integer->value, &old, new));
+	return 1;
+}
+
+const luaL_Reg sl_atomic_int_methods[] = {
+	{"add", l_add},
+	{"cas", l_compare_and_swap},
+	{"compare_and_swap", l_compare_and_swap},
+	{"dec", l_dec},
+	{"get", l_load},
+	{"inc", l_inc},
+	{"load", l_load},
+	{"set", l_store},
+	{"store", l_store},
+	{"sub", l_sub},
+	{"swap", l_swap},
+	{NULL, NULL},
+};
