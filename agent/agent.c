@@ -15,6 +15,7 @@
 #include "agent/notify.h"
 #include "agent/options.h"
 #include "agent/service.h"
+#include "agent/sources.h"
 #include "agent/trust.h"
 #include "common/duration.h"
 #include "common/error.h"
@@ -22,7 +23,9 @@
 #include "proto/message.h"
 
 struct agent {
-	const struct sl_options *options;
+	int argc;
+	char **argv;
+	struct sl_options *options;
 	struct sl_trust_config trust_config;
 	struct sl_service_config service_config;
 	struct sl_loop *loop;
@@ -61,6 +64,7 @@ static void tell_ready(struct agent *agent)
 	if (!agent->listening || !agent->has_workers)
 		return;
 	sl_log(SL_LOG_NOTICE, "ready name=%s address=%s", agent->options->name, agent->bound);
+	sl_notify_ready(agent->notify);
 	if (fd < 0)
 		return;
 	if (dprintf(fd, "%s\n", agent->bound) < 0)
@@ -153,13 +157,40 @@ static const struct sl_jobs_ops jobs_ops = {
 	.idle = on_idle,
 };
 
-static int check_addresses(const struct sl_options *options, struct sl_error *err)
+static void log_stays(const char *key)
 {
-	int result = 0;
+	sl_log(SL_LOG_WARNING, "option needs a restart to change option=%s", key);
+}
 
-	for (size_t i = 0; i < options->n_listen && result == 0; i++)
-		result = sl_address_check_listen(options->listen[i], err);
-	return result;
+/* All of the new configuration that can change now, or nothing of it. */
+static void reload(struct agent *agent)
+{
+	struct sl_options *options = agent->options, fresh;
+	struct sl_error err;
+	int result = sl_sources_read(agent->argc, agent->argv, &fresh, &err);
+
+	if (result == 0) {
+		sl_options_adopt(options, &fresh, log_stays);
+		agent->trust_config.authorized_keys = options->authorized_keys;
+		agent->trust_config.n_allow_uids = options->n_allow_uids;
+		sl_log_setup("sloth-agent", options->log_level);
+		sl_log(SL_LOG_NOTICE, "configuration read again");
+	} else {
+		sl_log(SL_LOG_ERROR, "configuration stays as it was: %s", err.text);
+	}
+	sl_options_deinit(&fresh);
+}
+
+static void on_reload_signal(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	if (agent->stopping)
+		return;
+	sl_notify_reloading(agent->notify);
+	reload(agent);
+	if (agent->listening && agent->has_workers)
+		sl_notify_ready(agent->notify);
 }
 
 static int make_parts(struct agent *agent, struct sl_error *err)
@@ -178,6 +209,8 @@ static int make_parts(struct agent *agent, struct sl_error *err)
 		result = sl_loop_signal(agent->loop, SIGTERM, on_stop_signal, agent, err);
 	if (result == 0)
 		result = sl_loop_signal(agent->loop, SIGINT, on_stop_signal, agent, err);
+	if (result == 0)
+		result = sl_loop_signal(agent->loop, SIGHUP, on_reload_signal, agent, err);
 	if (result == 0)
 		result = sl_trust_new(&agent->trust_config, &agent->trust, err);
 	if (result == 0)
@@ -227,10 +260,8 @@ static void raise_descriptor_limit(void)
 
 static int run(struct agent *agent, struct sl_error *err)
 {
-	int result = check_addresses(agent->options, err);
+	int result = make_parts(agent, err);
 
-	if (result == 0)
-		result = make_parts(agent, err);
 	if (result < 0)
 		return result;
 	raise_descriptor_limit(); /* the spawner started with what tasks are to have */
@@ -243,9 +274,11 @@ static int run(struct agent *agent, struct sl_error *err)
 	return sl_loop_run(agent->loop, err);
 }
 
-int sl_agent_run(const struct sl_options *options)
+int sl_agent_run(int argc, char **argv, struct sl_options *options)
 {
 	struct agent agent = {
+		.argc = argc,
+		.argv = argv,
 		.options = options,
 		.trust_config = {options->state_dir, options->authorized_keys, options->name,
 			options->allow_uids, options->n_allow_uids},

@@ -8,5 +8,5 @@
 struct sl_options;
 
 /* Runs until SIGTERM or SIGINT and returns the process's exit status: 0, or 1 after a failure,
- * which was logged. */
-int sl_agent_run(const struct sl_options *options);
+ * which was logged. SIGHUP has it read its options again, from the same @argv. */
+int sl_agent_run(int argc, char **argv, struct sl_options *options);

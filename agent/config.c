@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/config.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -17,6 +20,7 @@ struct reader {
 	yaml_document_t *document;
 	const char *seen[MAX_KEYS];
 	size_t n_seen;
+	char origin[PATH_MAX + 24]; /* FILE:LINE of the key */
 	struct sl_error *err;
 };
 
@@ -45,7 +49,7 @@ static int set_one(struct reader *reader, const char *key, const yaml_node_t *va
 
 	if (!text)
 		return fail_at(reader, value, "plain text is wanted as the value of ", key);
-	if (sl_options_set(reader->options, key, text, &why) < 0)
+	if (sl_options_set(reader->options, key, text, reader->origin, &why) < 0)
 		return fail_at(reader, value, why.text, "");
 	return 0;
 }
@@ -65,6 +69,8 @@ static int set_pair(struct reader *reader, const yaml_node_pair_t *pair)
 	if (reader->n_seen < MAX_KEYS)
 		reader->seen[reader->n_seen++] = key;
 
+	snprintf(reader->origin, sizeof(reader->origin), "%s:%zu", reader->path,
+		name->start_mark.line + 1);
 	if (value->type != YAML_SEQUENCE_NODE || !sl_options_is_list(key))
 		return set_one(reader, key, value);
 	for (yaml_node_item_t *item = value->data.sequence.items.start;
@@ -122,4 +128,54 @@ int sl_config_read(const char *path, struct sl_options *options, struct sl_error
 	result = read_file(path, file, options, err);
 	fclose(file);
 	return result;
+}
+
+static int is_yaml(const struct dirent *entry)
+{
+	size_t size = strlen(entry->d_name);
+
+	return size > 5 && entry->d_name[0] != '.' &&
+	       strcmp(entry->d_name + size - 5, ".yaml") == 0;
+}
+
+/* The order of bytes: the same in each locale. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int read_directory(const char *dir, struct sl_options *options, struct sl_error *err)
+{
+	struct dirent **entries;
+	int n = scandir(dir, &entries, is_yaml, by_name), result = 0;
+
+	if (n < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (n < 0)
+		return sl_fail_errno(err, errno, "cannot read the configuration in %s", dir);
+	for (int i = 0; i < n; i++) {
+		char path[PATH_MAX];
+
+		if (result == 0 && snprintf(path, sizeof(path), "%s/%s", dir,
+					   entries[i]->d_name) >= (int)sizeof(path))
+			result = sl_fail(err, SL_EINVALID, "too long a path: %.200s…", dir);
+		if (result == 0)
+			result = sl_config_read(path, options, err);
+		free(entries[i]);
+	}
+	free(entries);
+	return result;
+}
+
+int sl_config_read_all(const char *path, struct sl_options *options, struct sl_error *err)
+{
+	size_t size = strlen(path);
+	char dir[PATH_MAX];
+	int result = sl_config_read(path, options, err);
+
+	if (result < 0 || size <= 5 || size >= sizeof(dir) ||
+		strcmp(path + size - 5, ".yaml") != 0)
+		return result;
+	snprintf(dir, sizeof(dir), "%.*s.d", (int)size - 5, path);
+	return read_directory(dir, options, err);
 }

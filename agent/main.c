@@ -7,31 +7,48 @@
 
 #include "agent/agent.h"
 #include "agent/options.h"
+#include "agent/sources.h"
 #include "agent/spawner.h"
 #include "agent/worker.h"
+#include "common/buffer.h"
 #include "common/error.h"
 
 #define EXIT_USAGE 2
 
+static int dump(const struct sl_options *options)
+{
+	struct sl_buffer text = SL_BUFFER_INIT;
+
+	sl_options_dump(options, &text);
+	fwrite(text.data, 1, text.size, stdout);
+	sl_buffer_deinit(&text);
+	return 0;
+}
+
 static int run(int argc, char **argv, struct sl_options *options)
 {
 	struct sl_error err;
-	int result = sl_options_parse(argc, argv, options, &err);
+	int result = sl_sources_read(argc, argv, options, &err);
 
-	if (result == SL_OPTIONS_HELP) {
-		fputs(sl_options_help(), stdout);
+	switch (result) {
+	case 0:
+		sl_log_setup("sloth-agent", options->log_level);
+		return sl_agent_run(argc, argv, options);
+	case SL_SOURCES_HELP:
+		fputs(sl_sources_help(), stdout);
 		return 0;
-	}
-	if (result == SL_OPTIONS_VERSION) {
+	case SL_SOURCES_VERSION:
 		puts("sloth-agent " SL_VERSION);
 		return 0;
-	}
-	if (result < 0) {
+	case SL_SOURCES_CHECK:
+		puts("The configuration is fine.");
+		return 0;
+	case SL_SOURCES_DUMP:
+		return dump(options);
+	default:
 		fprintf(stderr, "sloth-agent: %s\n", err.text);
 		return EXIT_USAGE;
 	}
-	sl_log_setup("sloth-agent", options->log_level);
-	return sl_agent_run(options);
 }
 
 int main(int argc, char **argv)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/loop.h"
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
 
@@ -131,6 +132,17 @@ void sl_notify_free(struct sl_notify *notify)
 	if (notify->fd >= 0)
 		close(notify->fd);
 	free(notify);
+}
+
+void sl_notify_reloading(struct sl_notify *notify)
+{
+	char text[64];
+
+	if (!notify || !notify->ready)
+		return;
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
+		(long long)(sl_clock_monotonic_ns() / 1000));
+	tell(notify, text);
 }
 
 void sl_notify_ready(struct sl_notify *notify)

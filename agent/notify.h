@@ -27,6 +27,9 @@ int sl_notify_new(struct sl_loop *loop, void (*describe)(void *ctx, char *out, s
 /* NULL is fine, here and below. */
 void sl_notify_free(struct sl_notify *notify);
 
+/* The configuration is being read again; sl_notify_ready() says that it has been. */
+void sl_notify_reloading(struct sl_notify *notify);
+
 /* The agent accepts tasks. From here on the watchdog is fed, if there is one. */
 void sl_notify_ready(struct sl_notify *notify);
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/config.h"
+#include "agent/address.h"
+#include "common/buffer.h"
 #include "common/duration.h"
 #include "common/error.h"
 #include "common/nearest.h"
@@ -19,8 +21,11 @@
 
 struct option {
 	const char *key;
-	bool list;
+	bool live; /* can change while the agent runs */
 	int (*set)(struct sl_options *options, const char *text, struct sl_error *err);
+	/* Writes value number @i as set() would take it; false when there are no more. */
+	bool (*get)(const struct sl_options *options, size_t i, struct sl_buffer *out);
+	void (*clear)(struct sl_options *options); /* of lists alone */
 };
 
 static int set_text(char **at, const char *text, struct sl_error *err)
@@ -69,7 +74,9 @@ static int set_listen(struct sl_options *options, const char *text, struct sl_er
 
 	if (options->n_listen == SL_MAX_LISTEN)
 		return sl_fail(err, SL_EINVALID, "more than %d addresses", SL_MAX_LISTEN);
-	result = set_text(&options->listen[options->n_listen], text, err);
+	result = sl_address_check_listen(text, err);
+	if (result == 0)
+		result = set_text(&options->listen[options->n_listen], text, err);
 	if (result == 0)
 		options->n_listen++;
 	return result;
@@ -145,56 +152,104 @@ static int set_ready_fd(struct sl_options *options, const char *text, struct sl_
 	return result;
 }
 
+static bool get_text(const char *text, size_t i, struct sl_buffer *out)
+{
+	return i == 0 && sl_buffer_printf(out, "%s", text);
+}
+
+static bool get_number(uint64_t number, size_t i, struct sl_buffer *out)
+{
+	return i == 0 && sl_buffer_printf(out, "%llu", (unsigned long long)number);
+}
+
+static bool get_listen(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return i < options->n_listen && get_text(options->listen[i], 0, out);
+}
+
+static void clear_listen(struct sl_options *options)
+{
+	while (options->n_listen > 0) {
+		options->n_listen--;
+		free(sl_steal(options->listen[options->n_listen]));
+	}
+}
+
+static bool get_name(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return get_text(options->name, i, out);
+}
+
+static bool get_max_tasks(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return get_number(options->max_tasks, i, out);
+}
+
+static bool get_max_queued(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return get_number(options->max_queued, i, out);
+}
+
+static bool get_prefork(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return get_number(options->prefork, i, out);
+}
+
+static bool get_state_dir(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return get_text(options->state_dir, i, out);
+}
+
+static bool get_authorized_keys(
+	const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return get_text(options->authorized_keys, i, out);
+}
+
+static bool get_allow_uids(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return i < options->n_allow_uids && get_number(options->allow_uids[i], 0, out);
+}
+
+static void clear_allow_uids(struct sl_options *options)
+{
+	options->n_allow_uids = 0;
+}
+
+static bool get_log_level(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return get_text(sl_log_level_name(options->log_level), i, out);
+}
+
+static bool get_drain(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return i == 0 && sl_buffer_printf(out, "%lldms", (long long)options->drain_ms);
+}
+
+/* None is no value. */
+static bool get_ready_fd(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return options->ready_fd >= 0 && get_number((uint64_t)options->ready_fd, i, out);
+}
+
 static const struct option table[] = {
-	{"listen", true, set_listen},
-	{"name", false, set_name},
-	{"max_tasks", false, set_max_tasks},
-	{"max_queued", false, set_max_queued},
-	{"prefork", false, set_prefork},
-	{"state_dir", false, set_state_dir},
-	{"authorized_keys", false, set_authorized_keys},
-	{"allow_uids", true, set_allow_uids},
-	{"log_level", false, set_log_level},
-	{"drain", false, set_drain},
-	{"ready_fd", false, set_ready_fd},
+	{"name", false, set_name, get_name, NULL},
+	{"listen", false, set_listen, get_listen, clear_listen},
+	{"max_tasks", false, set_max_tasks, get_max_tasks, NULL},
+	{"max_queued", false, set_max_queued, get_max_queued, NULL},
+	{"prefork", false, set_prefork, get_prefork, NULL},
+	{"authorized_keys", true, set_authorized_keys, get_authorized_keys, NULL},
+	{"allow_uids", true, set_allow_uids, get_allow_uids, clear_allow_uids},
+	{"state_dir", false, set_state_dir, get_state_dir, NULL},
+	{"drain", true, set_drain, get_drain, NULL},
+	{"log_level", true, set_log_level, get_log_level, NULL},
+	{"ready_fd", false, set_ready_fd, get_ready_fd, NULL},
 };
 
 #define N_OPTIONS (sizeof(table) / sizeof(table[0]))
+static_assert(N_OPTIONS <= SL_MAX_OPTIONS, "an origin for each option");
 
-const char *sl_options_help(void)
-{
-	return "Usage: sloth-agent [FLAG]...\n"
-	       "Runs Lua tasks that `sloth` sends.\n"
-	       "\n"
-	       "  --listen ADDRESS        ipc://PATH or tcp://127.0.0.1:PORT, port 0 a free "
-	       "one; "
-	       "may\n"
-	       "                          stand several times\n"
-	       "                          (ipc:///run/sloth-agent/agent.sock)\n"
-	       "  --name NAME             what the agent calls itself (the host's name)\n"
-	       "  --max-tasks N           tasks that run at once (256)\n"
-	       "  --max-queued N          tasks that wait their turn; the next is refused "
-	       "(1024)\n"
-	       "  --prefork N             worker processes kept ready (4)\n"
-	       "  --state-dir DIR         what must outlive the agent (/var/lib/sloth-agent)\n"
-	       "  --authorized-keys FILE  whose tasks to run (/etc/sloth/authorized_keys)\n"
-	       "  --allow-uids UID        a local user who may, beside root and the agent's "
-	       "own;\n"
-	       "                          may stand several times\n"
-	       "  --drain TIME            how long running tasks may go on after SIGTERM "
-	       "(30s)\n"
-	       "  --log-level LEVEL       error, warning, notice, info or debug (info)\n"
-	       "  --ready-fd N            write the first address to descriptor N when tasks "
-	       "are\n"
-	       "                          accepted\n"
-	       "  --config FILE           YAML with the same names: max_tasks: 16\n"
-	       "  --version, --help\n"
-	       "\n"
-	       "Example: an agent to try things with, on a free port of this machine\n"
-	       "  sloth-agent --listen tcp://127.0.0.1:0 --state-dir /tmp/agent --ready-fd 1\n";
-}
-
-static const char *nearest(const char *key)
+const char *sl_options_nearest(const char *key)
 {
 	const char *names[N_OPTIONS + 1] = {NULL};
 
@@ -211,18 +266,42 @@ static const struct option *find(const char *key)
 	return NULL;
 }
 
+bool sl_options_is_known(const char *key)
+{
+	return find(key) != NULL;
+}
+
 bool sl_options_is_list(const char *key)
 {
 	const struct option *option = find(key);
 
-	return option && option->list;
+	return option && option->clear;
 }
 
-int sl_options_set(
-	struct sl_options *options, const char *key, const char *text, struct sl_error *err)
+/* Where the value is from, and that the list from before is over. */
+static int note_origin(struct sl_options *options, const struct option *option,
+	const char *origin, struct sl_error *err)
+{
+	char **at = &options->origins[option - table];
+	char *copy;
+
+	if (*at && strcmp(*at, origin) == 0)
+		return 0;
+	copy = strdup(origin);
+	if (!copy)
+		return sl_fail(err, SL_ENOMEM, "no memory for '%s'", origin);
+	free(*at);
+	*at = copy;
+	if (option->clear)
+		option->clear(options);
+	return 0;
+}
+
+int sl_options_set(struct sl_options *options, const char *key, const char *text,
+	const char *origin, struct sl_error *err)
 {
 	const struct option *option = find(key);
-	const char *near = option ? NULL : nearest(key);
+	const char *near = option ? NULL : sl_options_nearest(key);
 	struct sl_error why;
 	int result;
 
@@ -231,84 +310,15 @@ int sl_options_set(
 			"'%s' is no option of the agent; did you mean '%s'?", key, near);
 	if (!option)
 		return sl_fail(err, SL_EINVALID, "'%s' is no option of the agent", key);
-	result = option->set(options, text, &why);
+	result = note_origin(options, option, origin, &why);
+	if (result == 0)
+		result = option->set(options, text, &why);
 	if (result < 0)
 		return sl_fail(err, why.code, "%s: %s", key, why.text);
 	return 0;
 }
 
-/* "--max-tasks=4" or "--max-tasks" "4" into key and value. Moves *at on. */
-static int read_flag(int argc, char *const argv[], int *at, char key[64], const char **value,
-	struct sl_error *err)
-{
-	const char *arg = argv[(*at)++];
-	const char *equals = strchr(arg, '=');
-	size_t size = equals ? (size_t)(equals - arg) : strlen(arg);
-
-	*value = equals ? equals + 1 : NULL;
-	if (strncmp(arg, "--", 2) != 0 || size - 2 >= 64 || size == 2)
-		return sl_fail(err, SL_EINVALID,
-			"'%s' is not a flag; sloth-agent takes nothing else (see --help)", arg);
-	for (size_t i = 2; i < size; i++)
-		key[i - 2] = arg[i] == '-' ? '_' : arg[i];
-	key[size - 2] = 0;
-	if (strcmp(key, "help") == 0)
-		return SL_OPTIONS_HELP;
-	if (strcmp(key, "version") == 0)
-		return SL_OPTIONS_VERSION;
-	if (!find(key) && strcmp(key, "config") != 0) {
-		const char *near = nearest(key);
-		char flag[64] = "";
-
-		for (size_t i = 0; near && (flag[i] = near[i]); i++)
-			if (flag[i] == '_')
-				flag[i] = '-';
-		return sl_fail(err, SL_EINVALID, "unknown flag '%.*s'; %s%s%s", (int)size, arg,
-			near ? "did you mean --" : "see --help", flag, near ? "?" : "");
-	}
-	if (!*value && *at < argc)
-		*value = argv[(*at)++];
-	if (!*value)
-		return sl_fail(err, SL_EINVALID, "%s needs a value (see --help)", arg);
-	return 0;
-}
-
-/* Calls for each flag in turn; the file's pass takes --config alone, the other the rest. */
-static int read_flags(
-	int argc, char *const argv[], bool file, struct sl_options *out, struct sl_error *err)
-{
-	bool own_listen = false, own_uids = false;
-	int at = 1, result = 0;
-
-	while (at < argc && result == 0) {
-		const char *value;
-		char key[64];
-
-		result = read_flag(argc, argv, &at, key, &value, err);
-		if (result != 0 || (strcmp(key, "config") == 0) != file)
-			continue;
-		if (file) {
-			result = sl_config_read(value, out, err);
-			continue;
-		}
-		/* The first on the command line replaces what the file had. */
-		if (strcmp(key, "listen") == 0 && !own_listen) {
-			own_listen = true;
-			while (out->n_listen > 0) {
-				free(out->listen[--out->n_listen]);
-				out->listen[out->n_listen] = NULL;
-			}
-		}
-		if (strcmp(key, "allow_uids") == 0 && !own_uids) {
-			own_uids = true;
-			out->n_allow_uids = 0;
-		}
-		result = sl_options_set(out, key, value, err);
-	}
-	return result;
-}
-
-static int set_defaults(struct sl_options *out, struct sl_error *err)
+int sl_options_init(struct sl_options *out, struct sl_error *err)
 {
 	char host[256] = "";
 
@@ -324,30 +334,110 @@ static int set_defaults(struct sl_options *out, struct sl_error *err)
 		strcpy(host, "localhost");
 	if (set_name(out, host, err) < 0 ||
 		set_state_dir(out, "/var/lib/sloth-agent", err) < 0 ||
-		set_authorized_keys(out, "/etc/sloth/authorized_keys", err) < 0)
+		set_authorized_keys(out, "/etc/sloth/authorized_keys", err) < 0 ||
+		set_listen(out, "ipc:///run/sloth-agent/agent.sock", err) < 0)
 		return SL_ENOMEM;
 	return 0;
 }
 
-int sl_options_parse(int argc, char *const argv[], struct sl_options *out, struct sl_error *err)
-{
-	int result = set_defaults(out, err);
+/* ---- showing ---- */
 
-	if (result == 0)
-		result = read_flags(argc, argv, true, out, err);
-	if (result == 0)
-		result = read_flags(argc, argv, false, out, err);
-	if (result == 0 && out->n_listen == 0)
-		result = set_listen(out, "ipc:///run/sloth-agent/agent.sock", err);
-	return result;
+/* As YAML: numbers and words as they are, the rest in quotes. */
+static void write_value(struct sl_buffer *out, struct sl_bytes value)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	size_t n = 0;
+
+	while (n < value.size && strchr(plain, value.data[n]))
+		n++;
+	if (n == value.size) {
+		sl_buffer_append(out, value.data, value.size);
+		return;
+	}
+	sl_buffer_append(out, "\"", 1);
+	for (size_t i = 0; i < value.size; i++) {
+		unsigned char c = (unsigned char)value.data[i];
+
+		if (c < ' ' || c == 0x7f)
+			sl_buffer_printf(out, "\\x%02x", c);
+		else
+			sl_buffer_printf(out, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
+	}
+	sl_buffer_append(out, "\"", 1);
+}
+
+/* "a, b" */
+static void write_values(
+	struct sl_buffer *out, const struct option *option, const struct sl_options *options)
+{
+	struct sl_buffer value = SL_BUFFER_INIT;
+
+	for (size_t i = 0; option->get(options, i, &value); i++) {
+		sl_buffer_printf(out, "%s", i ? ", " : "");
+		write_value(out, sl_buffer_bytes(&value));
+		sl_buffer_clear(&value);
+	}
+	sl_buffer_deinit(&value);
+}
+
+void sl_options_dump(const struct sl_options *options, struct sl_buffer *out)
+{
+	for (size_t i = 0; i < N_OPTIONS; i++) {
+		struct sl_buffer values = SL_BUFFER_INIT;
+		const char *brackets = table[i].clear ? "[]" : "";
+		int n_brackets = table[i].clear ? 1 : 0;
+
+		write_values(&values, &table[i], options);
+		if (values.size > 0 || table[i].clear)
+			sl_buffer_printf(out, "%s: %.*s%.*s%.*s  # %s\n", table[i].key,
+				n_brackets, brackets, (int)values.size,
+				values.data ? values.data : "", n_brackets,
+				brackets + n_brackets,
+				options->origins[i] ? options->origins[i] : "default");
+		sl_buffer_deinit(&values);
+	}
+}
+
+/* ---- changing ---- */
+
+static bool is_same(
+	const struct option *option, const struct sl_options *a, const struct sl_options *b)
+{
+	struct sl_buffer one = SL_BUFFER_INIT, two = SL_BUFFER_INIT;
+	bool same;
+
+	write_values(&one, option, a);
+	write_values(&two, option, b);
+	same = sl_bytes_equal(sl_buffer_bytes(&one), sl_buffer_bytes(&two));
+	sl_buffer_deinit(&one);
+	sl_buffer_deinit(&two);
+	return same;
+}
+
+void sl_options_adopt(
+	struct sl_options *options, struct sl_options *from, void (*stays)(const char *key))
+{
+	char *keys = options->authorized_keys;
+
+	for (size_t i = 0; i < N_OPTIONS; i++) {
+		if (!table[i].live && !is_same(&table[i], options, from))
+			stays(table[i].key);
+	}
+	options->authorized_keys = from->authorized_keys;
+	from->authorized_keys = keys;
+	memcpy(options->allow_uids, from->allow_uids, sizeof(options->allow_uids));
+	options->n_allow_uids = from->n_allow_uids;
+	options->log_level = from->log_level;
+	options->drain_ms = from->drain_ms;
 }
 
 void sl_options_deinit(struct sl_options *options)
 {
-	for (size_t i = 0; i < options->n_listen; i++)
-		free(options->listen[i]);
+	clear_listen(options);
 	free(options->name);
 	free(options->state_dir);
 	free(options->authorized_keys);
+	for (size_t i = 0; i < N_OPTIONS; i++)
+		free(options->origins[i]);
 	*options = (struct sl_options){0};
 }

@@ -2,18 +2,19 @@
 #pragma once
 
 /*
- * Options: what the agent was told, by its command line and by the file that
- * --config names, in which a key is a flag's name with _ for -. A flag
- * overrides the file; both go through the same setters.
+ * Options: what the agent was told, and where. Each has a name (max_tasks), and
+ * is set from text; where the texts are from is sources.h's.
  */
 
 #include "common/base.h"
 #include "common/log.h"
 
+struct sl_buffer;
 struct sl_error;
 
 #define SL_MAX_LISTEN 16
 #define SL_MAX_ALLOW_UIDS 64
+#define SL_MAX_OPTIONS 16
 
 struct sl_options {
 	char *listen[SL_MAX_LISTEN];
@@ -29,29 +30,34 @@ struct sl_options {
 	uint32_t allow_uids[SL_MAX_ALLOW_UIDS];
 	size_t n_allow_uids;
 	int ready_fd; /* -1: none */
+
+	char *origins[SL_MAX_OPTIONS]; /* of each in the order of the table; NULL: default */
 };
 
-enum {
-	SL_OPTIONS_HELP = 1,
-	SL_OPTIONS_VERSION = 2,
-};
-
-/* Fills *out from @argv, and from the file that it names. Returns 0; SL_OPTIONS_HELP or
- * SL_OPTIONS_VERSION when that was asked for; SL_EINVALID, SL_ESYSTEM, SL_ENOMEM with what is
- * wrong and where. *out is for deinit in any case. */
-int sl_options_parse(int argc, char *const argv[], struct sl_options *out,
-	struct sl_error *err) sl_must_check;
+/* Sets the defaults. *out is for deinit in any case. */
+int sl_options_init(struct sl_options *out, struct sl_error *err) sl_must_check;
 
 void sl_options_deinit(struct sl_options *options);
 
-/* The text of --help. Static memory. */
-const char *sl_options_help(void);
-
-/* Sets the option called @key (max_tasks) to @text, as from the file. An option that may stand
- * several times is added to. SL_EINVALID for an unknown key, with the nearest that is known,
- * and for a bad value. */
+/* Sets the option called @key (max_tasks) to @text. One that takes a list is added to, as long
+ * as @origin stays the same; another one begins it anew. SL_EINVALID for an unknown key, with
+ * the nearest that is known, and for a bad value. */
 int sl_options_set(struct sl_options *options, const char *key, const char *text,
-	struct sl_error *err) sl_must_check;
+	const char *origin, struct sl_error *err) sl_must_check;
+
+bool sl_options_is_known(const char *key);
 
 /* Whether @key takes a list of values. */
 bool sl_options_is_list(const char *key);
+
+/* The key that @key was most likely meant to be, or NULL. */
+const char *sl_options_nearest(const char *key);
+
+/* Appends all of them to @out, as a file that can be read again, with the origin of each in a
+ * comment. */
+void sl_options_dump(const struct sl_options *options, struct sl_buffer *out);
+
+/* Takes from @from what can change while the agent runs, and calls stays() for each option that
+ * differs and can't. What was replaced is in @from afterwards. */
+void sl_options_adopt(
+	struct sl_options *options, struct sl_options *from, void (*stays)(const char *key));

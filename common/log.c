@@ -9,18 +9,19 @@
 
 static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
 
-static const char *program_name = "sloth";        /* immutable after sl_log_setup() */
-static enum sl_log_level threshold = SL_LOG_INFO; /* immutable after sl_log_setup() */
+static const char *program_name = "sloth"; /* immutable after the first sl_log_setup() */
+static _Atomic int threshold = SL_LOG_INFO;
 
 void sl_log_setup(const char *program, enum sl_log_level level)
 {
-	program_name = program;
-	threshold = level;
+	if (program_name != program)
+		program_name = program;
+	threshold = (int)level;
 }
 
 bool sl_log_on(enum sl_log_level level)
 {
-	return level <= threshold;
+	return (int)level <= threshold;
 }
 
 /* A newline or an escape sequence that came in from a peer must not make lines of its own. */

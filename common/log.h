@@ -19,7 +19,8 @@ enum sl_log_level {
 };
 
 /* What is less important than @level is left out. Starts at SL_LOG_INFO. Call it before
- * other threads start. @program stands in front of each line; borrowed for ever. */
+ * other threads start; again, with the same @program, at any time. @program stands in front of
+ * each line; borrowed for ever. */
 void sl_log_setup(const char *program, enum sl_log_level level);
 
 /* Whether a line at @level would be written: for lines that are dear to make. */
