@@ -132,15 +132,30 @@ void sl_home_deinit(struct sl_home *home)
 	*home = (struct sl_home){0};
 }
 
-void sl_home_note_finalizer(lua_State *L)
+/* NULL for a state that is not ours. [-0, +0, -] */
+static struct sl_home *find_home(lua_State *L)
 {
 	struct sl_home *home;
 
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &home_key);
 	home = lua_touserdata(L, -1);
 	lua_pop(L, 1);
+	return home;
+}
+
+void sl_home_note_finalizer(lua_State *L)
+{
+	struct sl_home *home = find_home(L);
+
 	if (home)
 		home->has_finalizers = true;
+}
+
+bool sl_home_may_finalize(lua_State *L)
+{
+	struct sl_home *home = find_home(L);
+
+	return !home || home->has_finalizers;
 }
 
 int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,

@@ -61,3 +61,7 @@ static inline struct sl_home *sl_home_of(lua_State *L)
 
 /* Says that a finalizer waits in L, which may be any state. */
 void sl_home_note_finalizer(lua_State *L);
+
+/* Whether a finalizer of a script's may run in L, which may be any state: true for one that is
+ * not ours. */
+bool sl_home_may_finalize(lua_State *L);

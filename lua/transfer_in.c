@@ -506,14 +506,9 @@ static int build_protected(struct build *build)
 
 static int transfer_in(struct build build, struct sl_error *err)
 {
-	lua_State *L = build.L;
-	bool collecting = lua_gc(L, LUA_GCISRUNNING);
 	int code;
 
-	lua_gc(L, LUA_GCSTOP);
 	code = build_protected(&build);
-	if (collecting)
-		lua_gc(L, LUA_GCRESTART);
 	clear_marks(&build);
 	free(build.nodes);
 	free(build.needs);

@@ -17,6 +17,7 @@
 
 #include "common/error.h"
 #include "lua/handle.h"
+#include "lua/home.h"
 #include "lua/names.h"
 #include "lua/share.h"
 #include "lua/transfer.h"
@@ -882,13 +883,15 @@ static int walk_protected(struct walk *walk, int first)
 static int walk_all(struct walk *walk, int first, struct sl_error *err)
 {
 	lua_State *L = walk->L;
-	bool collecting = lua_gc(L, LUA_GCISRUNNING);
+	bool careful = sl_home_may_finalize(L) && lua_gc(L, LUA_GCISRUNNING);
 	int code;
 
-	/* A finalizer could change what is being walked. */
-	lua_gc(L, LUA_GCSTOP);
+	/* A finalizer could change what is being walked. To stop the collector has a price: it
+	 * forgets what credit it had, and works at each of the next allocations. */
+	if (careful)
+		lua_gc(L, LUA_GCSTOP);
 	code = walk_protected(walk, first);
-	if (collecting)
+	if (careful)
 		lua_gc(L, LUA_GCRESTART);
 
 	free(walk->nodes);
