@@ -113,7 +113,8 @@ static void give_up_unreachable(struct sl_run *run, struct sl_part *part)
 {
 	char why[300];
 
-	if (sl_part_is_up(part) || sl_part_is_local(part))
+	/* One whose turn hasn't come has nobody to be told. */
+	if (!sl_part_job(part)->begun || sl_part_is_up(part) || sl_part_is_local(part))
 		return;
 	snprintf(why, sizeof(why), "%.200s is out of reach", sl_part_job(part)->target);
 	if (sl_part_job(part)->begun)

@@ -58,6 +58,16 @@ workflow.define("w"):tasks({ slow, bad }):config({ fail_fast = true })
         self.assertEqual(rows["slow", "web-01"]["state"], "stopped")
         self.assertLess(self.result.seconds, 10)
 
+    def test_what_never_had_its_turn_when_time_is_up_timed_out_too(self):
+        rows = self.rows('''
+local function sleep() goroutine.sleep(30000) end
+local first = task("first"):command(sleep):delegate_to("web-01"):build()
+local second = task("second"):command(sleep):delegate_to("web-01"):build()
+local after = task("after"):command(sleep):depends_on({ first }):build()
+workflow.define("w"):tasks({ first, second, after }):config({ max_parallel = 1, timeout = "500ms" })
+''', code=4)
+        self.assertEqual([row["state"] for row in rows.values()], ["timeout"] * 3)
+
     def test_hooks_hear_how_it_ended(self):
         self.rows('''
 task("good"):command(function() return true, "", { n = 7 } end)
