@@ -6,7 +6,9 @@
 #include "lua/atomic_int.h"
 #include "lua/channel.h"
 #include "lua/channel_calls.h"
+#include "lua/cond.h"
 #include "lua/mutex.h"
+#include "lua/once.h"
 #include "lua/rwmutex.h"
 #include "lua/select.h"
 #include "lua/semaphore.h"
@@ -19,7 +21,9 @@ const luaL_Reg *sl_primitive_methods(const char *kind)
 	} kinds[] = {
 		{SL_ATOMIC_INT_KIND, sl_atomic_int_methods},
 		{SL_CHANNEL_KIND, sl_channel_methods},
+		{SL_COND_KIND, sl_cond_methods},
 		{SL_MUTEX_KIND, sl_mutex_methods},
+		{SL_ONCE_KIND, sl_once_methods},
 		{SL_RWMUTEX_KIND, sl_rwmutex_methods},
 		{SL_SEMAPHORE_KIND, sl_semaphore_methods},
 	};
@@ -45,7 +49,9 @@ void sl_primitives_open(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{"atomic_int", sl_atomic_int_create},
 		{"channel", sl_channel_create},
+		{"cond", sl_cond_create},
 		{"mutex", sl_mutex_create},
+		{"once", sl_once_create},
 		{"rwmutex", sl_rwmutex_create},
 		{"select", sl_select},
 		{"select_timeout", sl_select_timeout},

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * once and cond.
+ */
+
+#include "tests/lua/task_run.h"
+#include "tests/support/check_main.h"
+
+static struct task_run run;
+
+START_TEST(once_runs_the_first_function_and_the_others_wait)
+{
+	task_ok("local once, n, over = goroutine.once(), goroutine.atomic_int(), "
+		"goroutine.atomic_int()\n"
+		"local wg, ran = goroutine.wait_group(), goroutine.atomic_int() wg:add(50)\n"
+		"for i = 1, 50 do goroutine.spawn(function()\n"
+		"  if once:call(function() n:inc() goroutine.sleep(10) over:store(1) end) then "
+		"ran:inc() end\n"
+		"  assert(over:load() == 1) wg:done() end) end\n"
+		"wg:wait() assert(n:load() == 1 and ran:load() == 1)\n"
+		"assert(once:call(function() error() end) == false)");
+}
+END_TEST
+
+START_TEST(an_error_passes_through_once_and_counts_as_a_run)
+{
+	task_ok("local once = goroutine.once()\n"
+		"local ok, e = pcall(once.call, once, function() error('mine', 0) end)\n"
+		"assert(not ok and e == 'mine')\n"
+		"assert(once:call(function() error() end) == false)");
+}
+END_TEST
+
+START_TEST(if_the_runner_is_stopped_another_one_runs)
+{
+	task_ok("local once, n = goroutine.once(), goroutine.atomic_int()\n"
+		"local wg = goroutine.wait_group() wg:add()\n"
+		"goroutine.spawn(function() goroutine.sleep(5)\n"
+		"  assert(once:call(function() n:inc() end) == true) wg:done() end)\n"
+		"assert(not goroutine.timeout(30, function()\n"
+		"  once:call(function() goroutine.sleep(100000) n:inc() end) end))\n"
+		"wg:wait() assert(n:load() == 1)\n"
+		"local spin = goroutine.once()\n"
+		"assert(not goroutine.timeout(10, function()\n"
+		"  spin:call(function() while true do end end) end))\n"
+		"assert(spin:call(function() end) == true)");
+}
+END_TEST
+
+START_TEST(a_cond_wakes_one_or_all)
+{
+	task_ok("local cond = goroutine.cond() local mu = cond:get_mutex()\n"
+		"local n, woken, wg = goroutine.atomic_int(), goroutine.atomic_int(), "
+		"goroutine.wait_group()\n"
+		"wg:add(10)\n"
+		"for i = 1, 10 do goroutine.spawn(function()\n"
+		"  mu:lock() n:inc() cond:wait() woken:inc() assert(not mu:try_lock())\n"
+		"  mu:unlock() wg:done() end) end\n"
+		"while true do mu:lock() local all = n:load() == 10 mu:unlock()\n"
+		"  if all then break end goroutine.sleep(1) end\n"
+		"cond:signal() goroutine.sleep(20) assert(woken:load() == 1)\n"
+		"mu:lock() cond:signal() cond:signal() mu:unlock()\n"
+		"goroutine.sleep(20) assert(woken:load() == 3)\n"
+		"cond:broadcast() wg:wait() assert(woken:load() == 10)\n"
+		"cond:signal() cond:broadcast()\n"
+		"local own = goroutine.mutex() assert(goroutine.cond(own):get_mutex() == own)");
+}
+END_TEST
+
+START_TEST(a_bounded_queue_loses_and_doubles_nothing)
+{
+	task_ok("local cond = goroutine.cond() local mu = cond:get_mutex()\n"
+		"local count, sum = goroutine.atomic_int(), goroutine.atomic_int()\n"
+		"local P, C, N, CAP = 5, 5, 200, 3\n"
+		"local wg = goroutine.wait_group() wg:add(P + C)\n"
+		"for p = 1, P do goroutine.spawn(function() for i = 1, N do\n"
+		"  mu:lock() while count:load() == CAP do cond:wait() end\n"
+		"  count:inc() cond:broadcast() mu:unlock() end wg:done() end) end\n"
+		"for c = 1, C do goroutine.spawn(function() for i = 1, N do\n"
+		"  mu:lock() while count:load() == 0 do cond:wait() end\n"
+		"  assert(count:load() <= CAP) count:dec() sum:inc()\n"
+		"  cond:broadcast() mu:unlock() end wg:done() end) end\n"
+		"wg:wait() assert(count:load() == 0 and sum:load() == P * N)");
+}
+END_TEST
+
+START_TEST(a_stopped_wait_leaves_the_mutex_alone)
+{
+	task_ok("local cond = goroutine.cond() local mu = cond:get_mutex()\n"
+		"for i = 1, 10 do\n"
+		"  assert(not goroutine.timeout(1, function() mu:lock() cond:wait() end))\n"
+		"  assert(mu:try_lock()) mu:unlock()\n"
+		"end\n"
+		"local h = goroutine.async(function() mu:lock() cond:wait() mu:unlock() end)\n"
+		"goroutine.sleep(10) cond:signal() assert(goroutine.await(h))");
+}
+END_TEST
+
+/* One thread: A is signalled, and stopped before it has its turn, while B waits too. */
+START_TEST(the_signal_of_a_stopped_waiter_wakes_another)
+{
+	struct sl_runtime_config config = {.threads = 1};
+
+	task_run_with(&run, &config,
+		"for i = 1, 15 do\n"
+		"  local cond = goroutine.cond() local mu = cond:get_mutex()\n"
+		"  local a, b, over = goroutine.atomic_int(), goroutine.atomic_int(), "
+		"goroutine.channel()\n"
+		"  goroutine.spawn(function() goroutine.timeout(3, function()\n"
+		"    mu:lock() cond:wait() a:set(1) mu:unlock() end) over:send(true) end)\n"
+		"  goroutine.sleep(1)\n"
+		"  goroutine.spawn(function() mu:lock() cond:wait() b:set(1) mu:unlock() "
+		"over:send(true) end)\n"
+		"  goroutine.sleep(0.5)\n"
+		"  local t = os.clock() while os.clock() - t < 0.003 do end\n"
+		"  cond:signal() over:receive()\n"
+		"  if a:get() == 1 then cond:signal() end\n"
+		"  over:receive() assert(b:get() == 1)\n"
+		"end");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s %s", run.message, run.error);
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(misuse_raises_and_says_what)
+{
+	static const char *const rows[][2] = {
+		{"goroutine.once():call()",
+			"bad argument #1 to 'call' (function expected, got no value)"},
+		{"local o = goroutine.once() o:call(function() o:call(print) end)",
+			"once:call() from inside of what it runs"},
+		{"goroutine.cond():wait()", "cond:wait() while its mutex is not locked"},
+		{"goroutine.cond(5)", "bad argument #1 to 'cond' (mutex expected, got number)"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		task_raises(rows[i][0], rows[i][1]);
+}
+END_TEST
+
+SL_CHECK_MAIN("lua/sync", once_runs_the_first_function_and_the_others_wait,
+	an_error_passes_through_once_and_counts_as_a_run,
+	if_the_runner_is_stopped_another_one_runs, a_cond_wakes_one_or_all,
+	a_bounded_queue_loses_and_doubles_nothing, a_stopped_wait_leaves_the_mutex_alone,
+	the_signal_of_a_stopped_waiter_wakes_another, misuse_raises_and_says_what)
