@@ -158,6 +158,13 @@ bool sl_home_may_finalize(lua_State *L)
 	return !home || home->has_finalizers;
 }
 
+/* f() */
+static int l_fill(lua_State *L)
+{
+	sl_modules_fill(L);
+	return 0;
+}
+
 int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
 	size_t limit_bytes, struct sl_error *err)
 {
@@ -168,7 +175,9 @@ int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
 	code = make(&home, model, err);
 	if (code != 0)
 		return code;
-	model->names = sl_names_new(home.L);
+	lua_pushcfunction(home.L, l_fill);
+	if (lua_pcall(home.L, 0, 0, 0) == LUA_OK)
+		model->names = sl_names_new(home.L);
 	sl_home_deinit(&home);
 	if (!model->names)
 		return sl_fail(err, SL_ENOMEM, "not enough memory");

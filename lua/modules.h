@@ -14,6 +14,9 @@
 /* Furnishes a new state. [-0, +0, m] */
 void sl_modules_open(lua_State *L);
 
+/* Fills the modules that are filled when they are first used, all of them. [-0, +0, e] */
+void sl_modules_fill(lua_State *L);
+
 /* Pushes the @i-th of our modules, as a task has it, and returns its name; pushes nothing and
  * returns NULL behind the last. In any state: its functions may want a goroutine around them.
  * [-0, +(1|0), m] */

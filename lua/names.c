@@ -236,11 +236,15 @@ static bool push_module(lua_State *L, const char *name)
 	return lua_pcall(L, 1, 1, 0) == LUA_OK;
 }
 
-/* Replaces the table on the top by its field. [-1, +(0|1), m] */
+/* Replaces the table on the top by its field, which is looked up as a script would: a module
+ * may be filled by that. [-1, +(0|1), e] */
 static bool take_field(lua_State *L, const char *name)
 {
-	lua_pushstring(L, name);
-	if (lua_istable(L, -2) && lua_rawget(L, -2) != LUA_TNIL) {
+	if (!lua_istable(L, -1)) {
+		lua_pop(L, 1);
+		return false;
+	}
+	if (lua_getfield(L, -1, name) != LUA_TNIL) {
 		lua_remove(L, -2);
 		return true;
 	}
