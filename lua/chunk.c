@@ -110,7 +110,29 @@ static void *allocate(struct reader *reader, size_t n, size_t size)
 	return memory;
 }
 
-static void skip_constants(struct reader *reader)
+static const char lua54[] = "\x1bLua\x54\x00\x19\x93\r\n\x1a\n\x04\x08\x08";
+
+static bool is_dump(struct sl_bytes dump)
+{
+	return dump.size > HEADER_SIZE + 1 && memcmp(dump.data, lua54, sizeof(lua54) - 1) == 0;
+}
+
+/* What is to be done with each name among the constants; NULL: nothing. */
+struct visitor {
+	void (*fn)(void *ctx, struct sl_bytes text);
+	void *ctx;
+};
+
+static void read_name(struct reader *reader, const struct visitor *visitor)
+{
+	size_t size = read_size(reader);
+	const unsigned char *text = size > 1 ? skip(reader, size - 1) : NULL;
+
+	if (text && visitor)
+		visitor->fn(visitor->ctx, (struct sl_bytes){(const char *)text, size - 1});
+}
+
+static void read_constants(struct reader *reader, const struct visitor *visitor)
 {
 	enum {
 		INTEGER = 0x03,
@@ -126,6 +148,8 @@ static void skip_constants(struct reader *reader)
 			skip(reader, 8);
 			break;
 		case SHORT_STRING:
+			read_name(reader, visitor);
+			break;
 		case LONG_STRING:
 			skip_string(reader);
 			break;
@@ -182,7 +206,7 @@ static void read_function(struct reader *reader, struct function *function, int 
 	n = read_count(reader);
 	function->code = skip(reader, n * 4);
 	function->n_code = reader->broken ? 0 : n;
-	skip_constants(reader);
+	read_constants(reader, NULL);
 	read_captured(reader, function);
 	n = read_count(reader);
 	function->inner = allocate(reader, n, sizeof(*function->inner));
@@ -202,13 +226,53 @@ static void free_function(struct function *function)
 	free(function->variables);
 }
 
+/* Goes over a function without keeping anything. */
+static void visit_function(struct reader *reader, const struct visitor *visitor, int depth)
+{
+	if (depth > MOST_DEPTH)
+		reader->broken = true;
+	skip_string(reader);
+	read_size(reader);
+	read_size(reader);
+	skip(reader, 3);
+	skip(reader, read_count(reader) * 4);
+	read_constants(reader, visitor);
+	skip(reader, read_count(reader) * 3);
+	for (size_t n = read_count(reader); n > 0 && !reader->broken; n--)
+		visit_function(reader, visitor, depth + 1);
+	skip(reader, read_count(reader));
+	for (size_t n = read_count(reader); n > 0 && !reader->broken; n--) {
+		read_size(reader);
+		read_size(reader);
+	}
+	for (size_t n = read_count(reader); n > 0 && !reader->broken; n--) {
+		skip_string(reader);
+		read_size(reader);
+		read_size(reader);
+	}
+	for (size_t n = read_count(reader); n > 0 && !reader->broken; n--)
+		skip_string(reader);
+}
+
+void sl_chunk_each_name(
+	struct sl_bytes dump, void (*fn)(void *ctx, struct sl_bytes text), void *ctx)
+{
+	const struct visitor visitor = {fn, ctx};
+	struct reader reader = {0};
+
+	if (!is_dump(dump))
+		return;
+	reader.at = (const unsigned char *)dump.data + HEADER_SIZE + 1;
+	reader.end = (const unsigned char *)dump.data + dump.size;
+	visit_function(&reader, &visitor, 0);
+}
+
 struct sl_chunk *sl_chunk_read(struct sl_bytes dump)
 {
-	static const char lua54[] = "\x1bLua\x54\x00\x19\x93\r\n\x1a\n\x04\x08\x08";
 	struct sl_chunk *chunk;
 	struct reader reader = {0};
 
-	if (dump.size <= HEADER_SIZE + 1 || memcmp(dump.data, lua54, sizeof(lua54) - 1) != 0)
+	if (!is_dump(dump))
 		return NULL;
 	chunk = calloc(1, sizeof(*chunk));
 	if (!chunk)

@@ -14,6 +14,12 @@
 
 struct sl_chunk;
 
+/* Calls fn(ctx, text) for each short string that is a constant in a function's dump: the names
+ * of the globals and fields that it uses are among them. The text is borrowed from the dump.
+ * May end early, if fn does by an error of Lua. */
+void sl_chunk_each_name(
+	struct sl_bytes dump, void (*fn)(void *ctx, struct sl_bytes text), void *ctx);
+
 /* Reads the dump of a function, made with its debug information. NULL when memory ran out or
  * the dump isn't one of Lua 5.4: then nothing is known. */
 struct sl_chunk *sl_chunk_read(struct sl_bytes dump) sl_must_check;

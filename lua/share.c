@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "lua/chunk.h"
 #include "lua/goroutine.h"
+#include "lua/home.h"
 #include "lua/names.h"
 #include "lua/runtime_inside.h"
 #include "lua/transfer.h"
@@ -400,7 +401,7 @@ static int l_job(lua_State *L)
  * is then on the top. */
 static int run_job(lua_State *L, struct job *job)
 {
-	bool collecting = lua_gc(L, LUA_GCISRUNNING);
+	bool careful = sl_home_may_finalize(L) && lua_gc(L, LUA_GCISRUNNING);
 	int status;
 
 	job->commons = job->share->commons;
@@ -408,7 +409,8 @@ static int run_job(lua_State *L, struct job *job)
 	lua_insert(L, -2);
 	lua_pushlightuserdata(L, job);
 	lua_insert(L, -2);
-	lua_gc(L, LUA_GCSTOP);
+	if (careful)
+		lua_gc(L, LUA_GCSTOP);
 	pthread_mutex_lock(&job->commons->lock);
 	if (open_locked(job->commons)) {
 		job->M = job->commons->M;
@@ -421,7 +423,7 @@ static int run_job(lua_State *L, struct job *job)
 		status = LUA_ERRMEM;
 	}
 	pthread_mutex_unlock(&job->commons->lock);
-	if (collecting)
+	if (careful)
 		lua_gc(L, LUA_GCRESTART);
 	free(job->work);
 	return status;

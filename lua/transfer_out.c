@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "lua/chunk.h"
 #include "lua/handle.h"
 #include "lua/home.h"
 #include "lua/names.h"
@@ -76,8 +77,6 @@ struct walk {
 	const void *modules[32];
 	const char *module_names[32];
 	int n_modules; /* -1: not yet */
-	struct sl_bytes *globals;
-	int n_globals; /* -1: not yet */
 };
 
 /* Stack slots in protected mode. */
@@ -671,90 +670,74 @@ static void fill_upvalues(struct walk *walk, uint32_t self, int index)
 
 /* ---- the script's own globals ---- */
 
-/* Whether _G[key] = value, at the top, is something that the script made. */
-static bool is_own_global(struct walk *walk)
+/* Whether the global called @name, with the value on the top, is something that the script
+ * made. [-0, +0, -] */
+static bool is_own_global(struct walk *walk, struct sl_bytes name)
 {
 	lua_State *L = walk->L;
-	const char *key;
+	bool standard;
 
-	if (lua_type(L, -2) != LUA_TSTRING)
-		return false;
-	key = lua_tostring(L, -2);
-	if (strcmp(key, "_VERSION") == 0)
-		return false;
 	if (lua_iscfunction(L, -1))
 		return !sl_names_function(walk->names, L, -1);
-	return !lua_istable(L, -1) || !module_name(walk, lua_topointer(L, -1));
+	if (lua_isstring(L, -1))
+		return !sl_bytes_equal(name, sl_bytes_of("_VERSION"));
+	if (!lua_istable(L, -1))
+		return true;
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	lua_pushlstring(L, name.data, name.size);
+	lua_rawget(L, -2);
+	standard = lua_rawequal(L, -1, -3);
+	lua_pop(L, 2);
+	return !standard;
 }
 
-static void learn_globals(struct walk *walk)
+/* The globals of one function, found by the names in its code. */
+struct found {
+	struct walk *walk;
+	int globals; /* stack slot of _G; above it the names found so far, in a table */
+	size_t n;
+};
+
+static void find_global(void *ctx, struct sl_bytes name)
 {
-	lua_State *L = walk->L;
+	struct found *found = ctx;
+	lua_State *L = found->walk->L;
 
-	walk->n_globals = 0;
-	lua_pushglobaltable(L);
-	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-		struct sl_bytes *bigger;
-
-		if (!is_own_global(walk))
-			continue;
-		bigger = realloc(walk->globals, (walk->n_globals + 1) * sizeof(*bigger));
-		if (!bigger)
-			out_of_memory(walk);
-		walk->globals = bigger;
-		bigger[walk->n_globals].data =
-			lua_tolstring(L, -2, &bigger[walk->n_globals].size);
-		walk->n_globals++;
+	lua_pushlstring(L, name.data, name.size);
+	lua_pushvalue(L, -1);
+	if (lua_rawget(L, found->globals) != LUA_TNIL && is_own_global(found->walk, name)) {
+		if (found->n++ == 0) {
+			lua_newtable(L);
+			lua_replace(L, found->globals + 1);
+		}
+		lua_rawset(L, found->globals + 1);
+	} else {
+		lua_pop(L, 2);
 	}
-	lua_pop(L, 1);
-}
-
-/* Whether the dumped chunk has @name among its constants: a short string there is its type,
- * its length and one as a byte with the high bit, its bytes. */
-static bool chunk_names(struct walk *walk, struct sl_bytes name)
-{
-	enum {
-		SHORT_STRING = 4,
-		LONGEST_SHORT = 40
-	};
-	char pattern[2 + LONGEST_SHORT];
-
-	if (name.size > LONGEST_SHORT)
-		return memmem(walk->chunk.data, walk->chunk.size, name.data, name.size);
-	pattern[0] = SHORT_STRING;
-	pattern[1] = (char)(0x80 | (name.size + 1));
-	memcpy(pattern + 2, name.data, name.size);
-	return memmem(walk->chunk.data, walk->chunk.size, pattern, 2 + name.size);
 }
 
 static void fill_globals(struct walk *walk, uint32_t self, int index)
 {
 	struct sl_function *function = walk->nodes[self].value.function;
+	struct found found = {.walk = walk, .globals = index + 1};
 	lua_State *L = walk->L;
-	struct sl_pair *pairs;
 
-	if (walk->n_globals < 0)
-		learn_globals(walk);
-	if (walk->n_globals == 0)
-		return;
-	pairs = reserve(walk, walk->n_globals, sizeof(*pairs));
-	function->globals = pairs;
 	lua_pushglobaltable(L);
-	for (int i = 0; i < walk->n_globals; i++) {
-		struct step step = {.kind = STEP_GLOBAL, .from = self};
-		struct sl_pair *pair = &pairs[function->n_globals];
+	lua_pushnil(L);
+	sl_chunk_each_name(sl_buffer_bytes(&walk->chunk), find_global, &found);
+	if (found.n > 0) {
+		function->globals = reserve(walk, found.n, sizeof(*function->globals));
+		for (lua_pushnil(L); lua_next(L, index + 2); lua_pop(L, 1)) {
+			struct step step = {.kind = STEP_GLOBAL, .from = self};
+			struct sl_pair *pair = &function->globals[function->n_globals];
 
-		if (!chunk_names(walk, walk->globals[i]))
-			continue;
-		lua_pushlstring(L, walk->globals[i].data, walk->globals[i].size);
-		lua_rawget(L, index + 1);
-		pair->key = string_value(copy_bytes(walk, walk->globals[i]));
-		step.label = pair->key;
-		pair->value = take(walk, index + 2, &step);
-		function->n_globals++;
-		lua_pop(L, 1);
+			pair->key = take_string(walk, index + 3);
+			step.label = pair->key;
+			pair->value = take(walk, index + 4, &step);
+			function->n_globals++;
+		}
 	}
-	lua_pop(L, 1);
+	lua_settop(L, index);
 }
 
 static void fill_function(struct walk *walk, uint32_t self, int index)
@@ -897,7 +880,6 @@ static int walk_all(struct walk *walk, int first, struct sl_error *err)
 	free(walk->nodes);
 	free(walk->memo);
 	free(walk->pairs);
-	free(walk->globals);
 	sl_buffer_deinit(&walk->chunk);
 	if (code != 0 && err)
 		*err = walk->error;
@@ -912,8 +894,7 @@ static struct walk walk_of(
 		.names = sl_names_of(L),
 		.parcel = parcel,
 		.what = what,
-		.n_modules = -1,
-		.n_globals = -1};
+		.n_modules = -1};
 }
 
 int sl_transfer_out(lua_State *L, int index, const char *what, const struct sl_transfer *how,
