@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lua/handle.h"
+#include "lua/share.h"
 
 struct atomic_int {
 	struct sl_handle handle; /* first */
@@ -29,31 +30,40 @@ int sl_atomic_int_create(lua_State *L)
 	return sl_handle_push_new(L, &integer->handle);
 }
 
-static struct atomic_int *check(lua_State *L)
+/* The integer at 1, after publishing what came before. */
+static struct atomic_int *begin(lua_State *L)
 {
-	return (struct atomic_int *)sl_handle_check(L, 1, SL_ATOMIC_INT_KIND);
+	struct sl_handle *handle = sl_handle_check(L, 1, SL_ATOMIC_INT_KIND);
+
+	sl_share_release(L);
+	return (struct atomic_int *)handle;
+}
+
+/* Takes in what came before the others' operations; returns what the call returns. */
+static int end(lua_State *L, int n_results)
+{
+	sl_share_acquire(L);
+	return n_results;
 }
 
 /* Atomic arithmetic wraps around, also if it is signed. */
 static int add(lua_State *L, int64_t delta)
 {
-	int64_t before = atomic_fetch_add(&check(L)->value, delta);
+	int64_t before = atomic_fetch_add(&begin(L)->value, delta);
 
 	lua_pushinteger(L, (int64_t)((uint64_t)before + (uint64_t)delta));
-	return 1;
+	return end(L, 1);
 }
 
 /* n:add(delta) */
 static int l_add(lua_State *L)
 {
-	check(L);
 	return add(L, luaL_checkinteger(L, 2));
 }
 
 /* n:sub(delta) */
 static int l_sub(lua_State *L)
 {
-	check(L);
 	return add(L, (int64_t)(0 - (uint64_t)luaL_checkinteger(L, 2)));
 }
 
@@ -72,36 +82,36 @@ static int l_dec(lua_State *L)
 /* n:load() */
 static int l_load(lua_State *L)
 {
-	lua_pushinteger(L, atomic_load(&check(L)->value));
-	return 1;
+	lua_pushinteger(L, atomic_load(&begin(L)->value));
+	return end(L, 1);
 }
 
 /* n:store(value) */
 static int l_store(lua_State *L)
 {
-	struct atomic_int *integer = check(L);
+	int64_t value = luaL_checkinteger(L, 2);
 
-	atomic_store(&integer->value, luaL_checkinteger(L, 2));
-	return 0;
+	atomic_store(&begin(L)->value, value);
+	return end(L, 0);
 }
 
 /* n:swap(value) */
 static int l_swap(lua_State *L)
 {
-	struct atomic_int *integer = check(L);
+	int64_t value = luaL_checkinteger(L, 2);
 
-	lua_pushinteger(L, atomic_exchange(&integer->value, luaL_checkinteger(L, 2)));
-	return 1;
+	lua_pushinteger(L, atomic_exchange(&begin(L)->value, value));
+	return end(L, 1);
 }
 
 /* n:compare_and_swap(old, new) */
 static int l_compare_and_swap(lua_State *L)
 {
-	struct atomic_int *integer = check(L);
 	int64_t old = luaL_checkinteger(L, 2), new = luaL_checkinteger(L, 3);
+	struct atomic_int *integer = begin(L);
 
 	lua_pushboolean(L, atomic_compare_exchange_strong(&integer->value, &old, new));
-	return 1;
+	return end(L, 1);
 }
 
 const luaL_Reg sl_atomic_int_methods[] = {

@@ -6,6 +6,7 @@
 #include "lua/channel.h"
 #include "lua/message.h"
 #include "lua/runtime_inside.h"
+#include "lua/share.h"
 
 /* Most values that may lie in a channel. */
 #define MOST_CAPACITY (1 << 20)
@@ -112,6 +113,7 @@ static int l_send(lua_State *L)
 	luaL_checkany(L, 2);
 	lua_settop(L, 2);
 	message = pack(L, 2);
+	sl_share_release(L);
 	switch (sl_channel_try_send(channel, sl_goroutine_of(L), message)) {
 	case SL_CHANNEL_DONE:
 		lua_pushboolean(L, true);
@@ -136,6 +138,7 @@ static int l_try_send(lua_State *L)
 
 	luaL_checkany(L, 2);
 	message = pack(L, 2);
+	sl_share_release(L);
 	answer = sl_channel_try_send(channel, sl_goroutine_of(L), message);
 	if (answer != SL_CHANNEL_DONE)
 		sl_message_free(message);
@@ -149,13 +152,16 @@ static int l_try_send(lua_State *L)
 
 static int push_received(lua_State *L, struct sl_message *message)
 {
+	sl_share_acquire(L);
 	sl_message_deliver(L, message);
 	lua_pushboolean(L, true);
 	return 2;
 }
 
-static int push_nothing(lua_State *L)
+static int push_nothing(lua_State *L, enum sl_channel_answer answer)
 {
+	if (answer == SL_CHANNEL_CLOSED)
+		sl_share_acquire(L);
 	lua_pushnil(L);
 	lua_pushboolean(L, false);
 	return 2;
@@ -166,7 +172,7 @@ static int received(lua_State *L, struct sl_choice *choice)
 {
 	struct sl_message *message = sl_steal(choice->chosen->message);
 
-	return message ? push_received(L, message) : push_nothing(L);
+	return message ? push_received(L, message) : push_nothing(L, SL_CHANNEL_CLOSED);
 }
 
 /* Receives from @channel as function in C would, whose stack has @top slots; @waited says what
@@ -181,7 +187,7 @@ static int receive(lua_State *L, struct sl_channel *channel, int top,
 	case SL_CHANNEL_DONE:
 		return push_received(L, message);
 	case SL_CHANNEL_CLOSED:
-		return push_nothing(L);
+		return push_nothing(L, SL_CHANNEL_CLOSED);
 	case SL_CHANNEL_BUSY:
 		break;
 	}
@@ -205,10 +211,12 @@ static int l_try_receive(lua_State *L)
 {
 	struct sl_channel *channel = sl_channel_check(L, 1, false);
 	struct sl_message *message;
+	enum sl_channel_answer answer =
+		sl_channel_try_receive(channel, sl_goroutine_of(L), &message);
 
-	if (sl_channel_try_receive(channel, sl_goroutine_of(L), &message) == SL_CHANNEL_DONE)
+	if (answer == SL_CHANNEL_DONE)
 		return push_received(L, message);
-	return push_nothing(L);
+	return push_nothing(L, answer);
 }
 
 /* ---- all of them ---- */
@@ -255,6 +263,7 @@ static int range_on(lua_State *L, int status, lua_KContext ctx)
 			range_call(L);
 			continue;
 		case SL_CHANNEL_CLOSED:
+			sl_share_acquire(L);
 			return 0;
 		case SL_CHANNEL_BUSY:
 			break;
@@ -314,6 +323,9 @@ static int l_close(lua_State *L)
 {
 	struct sl_channel *channel = check(L, 1);
 
+	if (sl_channel_use(channel) == SL_CHANNEL_RECEIVE)
+		return luaL_error(L, "close of a channel that is for receiving only");
+	sl_share_release(L);
 	lua_pushboolean(L, sl_channel_close(channel));
 	if (lua_toboolean(L, -1))
 		return 1;

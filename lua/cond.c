@@ -8,6 +8,7 @@
 #include "lua/goroutine.h"
 #include "lua/handle.h"
 #include "lua/mutex.h"
+#include "lua/share.h"
 
 struct cond {
 	struct sl_handle handle; /* first */
@@ -126,9 +127,9 @@ static const struct sl_wait_kind relock_kind = {
 
 static int relocked(lua_State *L, int status, lua_KContext ctx)
 {
-	(void)L;
 	(void)status;
 	(void)ctx;
+	sl_share_acquire(L);
 	return 0;
 }
 
@@ -140,7 +141,7 @@ static int signalled(lua_State *L, int status, lua_KContext ctx)
 	(void)status;
 	(void)ctx;
 	if (sl_permits_try(permit, 1, sl_goroutine_of(L)))
-		return 0;
+		return relocked(L, LUA_OK, 0);
 	sl_goroutine_prepare(L, &relock_kind, permit, 0)->token = 1;
 	return sl_goroutine_wait(L, (lua_KContext)(intptr_t)cond, relocked);
 }
@@ -153,6 +154,7 @@ static int l_wait(lua_State *L)
 	if (sl_permits_available(&cond->mutex->permit) > 0)
 		return luaL_error(L, "cond:wait() while its mutex is not locked");
 	lua_settop(L, 1);
+	sl_share_release(L);
 	sl_goroutine_prepare(L, &wait_kind, cond, 0);
 	return sl_goroutine_wait(L, 0, signalled);
 }
@@ -162,7 +164,10 @@ static int l_wait(lua_State *L)
 /* cond:signal() */
 static int l_signal(lua_State *L)
 {
-	signal_one(check(L));
+	struct cond *cond = check(L);
+
+	sl_share_release(L);
+	signal_one(cond);
 	return 0;
 }
 
@@ -171,6 +176,7 @@ static int l_broadcast(lua_State *L)
 {
 	struct cond *cond = check(L);
 
+	sl_share_release(L);
 	pthread_mutex_lock(&cond->lock);
 	sl_waiters_wake_all(&cond->waiters);
 	pthread_mutex_unlock(&cond->lock);

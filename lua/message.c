@@ -39,7 +39,7 @@ static bool take_small(lua_State *L, int index, struct sl_value *out)
 static int pack(lua_State *L, int index, const char *what, const char *to,
 	struct sl_message *message, struct sl_error *err)
 {
-	struct sl_transfer how = {.to = to, .handles = true};
+	struct sl_transfer how = {.to = to, .handles = true, .shared = true};
 
 	if (take_small(L, index, &message->value))
 		return 0;

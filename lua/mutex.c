@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "lua/share.h"
+
 const struct sl_wait_kind sl_mutex_wait_kind = SL_PERMITS_WAIT_KIND(SL_MUTEX_KIND);
 
 static void free_mutex(struct sl_handle *handle)
@@ -48,16 +50,16 @@ static int l_lock(lua_State *L)
 /* mu:try_lock() */
 static int l_try_lock(lua_State *L)
 {
-	struct sl_mutex *mutex = sl_mutex_check(L, 1);
-
-	lua_pushboolean(L, sl_permits_try(&mutex->permit, 1, sl_goroutine_of(L)));
-	return 1;
+	return sl_permits_push_try(L, &sl_mutex_check(L, 1)->permit, 1);
 }
 
 /* mu:unlock() */
 static int l_unlock(lua_State *L)
 {
-	if (!sl_permits_give(&sl_mutex_check(L, 1)->permit, 1, SL_PERMITS_ANY))
+	struct sl_mutex *mutex = sl_mutex_check(L, 1);
+
+	sl_share_release(L);
+	if (!sl_permits_give(&mutex->permit, 1, SL_PERMITS_ANY))
 		return luaL_error(L, "unlock of an unlocked mutex");
 	return 0;
 }

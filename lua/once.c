@@ -8,6 +8,7 @@
 
 #include "lua/goroutine.h"
 #include "lua/handle.h"
+#include "lua/share.h"
 
 enum state {
 	IDLE,
@@ -147,6 +148,7 @@ static int ran(lua_State *L, int status, lua_KContext ctx)
 	(void)ctx;
 	if (failed && atomic_load(&sl_goroutine_of(L)->stopping))
 		return lua_error(L); /* not its own: the attempt ends with the goroutine */
+	sl_share_release(L);
 	settle(attempt, DONE);
 	if (failed)
 		return lua_error(L);
@@ -164,6 +166,7 @@ static int call(lua_State *L, int status, lua_KContext ctx)
 	(void)status;
 	switch (claim(once, sl_goroutine_of(L)->id, &again)) {
 	case DONE:
+		sl_share_acquire(L);
 		lua_pushboolean(L, false);
 		return 1;
 	case RUNNING:

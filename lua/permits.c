@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "lua/share.h"
+
 void sl_permits_init(struct sl_permits *permits, uint64_t capacity)
 {
 	*permits = (struct sl_permits){.capacity = capacity, .available = capacity};
@@ -131,11 +133,21 @@ void sl_permits_describe(const struct sl_wait *wait, char *text, size_t size)
 	snprintf(text, size, " (last taken by goroutine %llu)", (unsigned long long)holder);
 }
 
+int sl_permits_push_try(lua_State *L, struct sl_permits *permits, uint64_t amount)
+{
+	bool taken = sl_permits_try(permits, amount, sl_goroutine_of(L));
+
+	if (taken)
+		sl_share_acquire(L);
+	lua_pushboolean(L, taken);
+	return 1;
+}
+
 static int taken(lua_State *L, int status, lua_KContext ctx)
 {
-	(void)L;
 	(void)status;
 	(void)ctx;
+	sl_share_acquire(L);
 	return 0;
 }
 
@@ -143,7 +155,7 @@ int sl_permits_take(lua_State *L, struct sl_permits *permits, uint64_t amount,
 	const struct sl_wait_kind *kind)
 {
 	if (sl_permits_try(permits, amount, sl_goroutine_of(L)))
-		return 0;
+		return taken(L, LUA_OK, 0);
 	sl_goroutine_prepare(L, kind, permits, 0)->token = amount;
 	return sl_goroutine_wait(L, 0, taken);
 }

@@ -47,6 +47,10 @@ uint64_t sl_permits_available(struct sl_permits *permits);
 int sl_permits_take(lua_State *L, struct sl_permits *permits, uint64_t amount,
 	const struct sl_wait_kind *kind);
 
+/* Takes @amount if that is possible at once, and pushes whether it was. Returns 1. [-0, +1, -]
+ */
+int sl_permits_push_try(lua_State *L, struct sl_permits *permits, uint64_t amount);
+
 /* For the wait kinds of what is made of permits; object: the permits, token: the amount. */
 bool sl_permits_enter(struct sl_goroutine *goroutine, struct sl_wait *wait);
 void sl_permits_leave(struct sl_goroutine *goroutine, struct sl_wait *wait);

@@ -5,6 +5,7 @@
 
 #include "lua/handle.h"
 #include "lua/permits.h"
+#include "lua/share.h"
 
 /* More readers than there can be; a writer takes all. */
 #define ALL (UINT64_C(1) << 62)
@@ -41,12 +42,6 @@ static struct sl_permits *check(lua_State *L)
 	return &((struct rwmutex *)sl_handle_check(L, 1, SL_RWMUTEX_KIND))->permits;
 }
 
-static int try(lua_State *L, uint64_t amount)
-{
-	lua_pushboolean(L, sl_permits_try(check(L), amount, sl_goroutine_of(L)));
-	return 1;
-}
-
 /* rw:lock() */
 static int l_lock(lua_State *L)
 {
@@ -56,13 +51,16 @@ static int l_lock(lua_State *L)
 /* rw:try_lock() */
 static int l_try_lock(lua_State *L)
 {
-	return try(L, ALL);
+	return sl_permits_push_try(L, check(L), ALL);
 }
 
 /* rw:unlock() */
 static int l_unlock(lua_State *L)
 {
-	if (!sl_permits_give(check(L), ALL, SL_PERMITS_ANY))
+	struct sl_permits *permits = check(L);
+
+	sl_share_release(L);
+	if (!sl_permits_give(permits, ALL, SL_PERMITS_ANY))
 		return luaL_error(L, "unlock of an rwmutex that is not locked for writing");
 	return 0;
 }
@@ -76,13 +74,16 @@ static int l_rlock(lua_State *L)
 /* rw:try_rlock() */
 static int l_try_rlock(lua_State *L)
 {
-	return try(L, 1);
+	return sl_permits_push_try(L, check(L), 1);
 }
 
 /* rw:runlock() */
 static int l_runlock(lua_State *L)
 {
-	if (!sl_permits_give(check(L), 1, SL_PERMITS_SHARED))
+	struct sl_permits *permits = check(L);
+
+	sl_share_release(L);
+	if (!sl_permits_give(permits, 1, SL_PERMITS_SHARED))
 		return luaL_error(L, "runlock of an rwmutex that is not locked for reading");
 	return 0;
 }

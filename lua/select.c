@@ -7,6 +7,7 @@
 #include "lua/channel.h"
 #include "lua/channel_calls.h"
 #include "lua/message.h"
+#include "lua/share.h"
 
 /* Most cases of one select. */
 #define MOST_CASES 65536
@@ -196,6 +197,7 @@ static int chosen(lua_State *L, struct sl_choice *choice)
 				(LUAI_UACINT)i);
 		return handle(L, i, 0);
 	}
+	sl_share_acquire(L);
 	if (c->closed)
 		lua_pushnil(L);
 	else
@@ -212,6 +214,7 @@ static int choose(lua_State *L, int64_t deadline_ns)
 
 	choice->deadline_ns = deadline_ns;
 	choice->finish = chosen;
+	sl_share_release(L); /* for those that send */
 	if (sl_choice_try(choice, sl_goroutine_of(L)))
 		return chosen(L, choice);
 	if (otherwise)

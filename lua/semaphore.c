@@ -5,6 +5,7 @@
 
 #include "lua/handle.h"
 #include "lua/permits.h"
+#include "lua/share.h"
 
 struct semaphore {
 	struct sl_handle handle; /* first */
@@ -66,10 +67,8 @@ static int l_acquire(lua_State *L)
 static int l_try_acquire(lua_State *L)
 {
 	struct sl_permits *permits = check(L);
-	uint64_t amount = check_amount(L, permits);
 
-	lua_pushboolean(L, sl_permits_try(permits, amount, sl_goroutine_of(L)));
-	return 1;
+	return sl_permits_push_try(L, permits, check_amount(L, permits));
 }
 
 /* sem:release([n]) */
@@ -77,7 +76,10 @@ static int l_release(lua_State *L)
 {
 	struct sl_permits *permits = check(L);
 
-	if (!sl_permits_give(permits, check_amount(L, permits), SL_PERMITS_ANY))
+	uint64_t amount = check_amount(L, permits);
+
+	sl_share_release(L);
+	if (!sl_permits_give(permits, amount, SL_PERMITS_ANY))
 		return luaL_error(L, "semaphore: release without acquire");
 	return 0;
 }

@@ -119,6 +119,8 @@ START_TEST(misuse_raises_and_says_what)
 			"receive from a channel that is for sending only"},
 		{"goroutine.channel(1, 'send'):range(print)",
 			"receive from a channel that is for sending only"},
+		{"goroutine.channel(1, 'receive'):close()",
+			"close of a channel that is for receiving only"},
 		{"goroutine.channel(1):range(1)",
 			"bad argument #1 to 'range' (function expected, got number)"},
 		{"goroutine.channel(1):send(io.tmpfile())",

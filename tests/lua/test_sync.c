@@ -123,6 +123,47 @@ START_TEST(the_signal_of_a_stopped_waiter_wakes_another)
 }
 END_TEST
 
+/* Writes travel where goroutines meet, by each of these. */
+START_TEST(what_is_written_before_a_meeting_is_seen_after_it)
+{
+	task_ok("local mu, n, wg = goroutine.mutex(), 0, goroutine.wait_group() wg:add(10)\n"
+		"for i = 1, 10 do goroutine.spawn(function() for k = 1, 100 do\n"
+		"  mu:lock() n = n + 1 mu:unlock() end wg:done() end) end\n"
+		"wg:wait() assert(n == 1000, n)");
+	task_ok("local t, ch = {}, goroutine.channel()\n"
+		"goroutine.spawn(function() t.x = 1 ch:send(true) t.y = 2 ch:close() end)\n"
+		"ch:receive() assert(t.x == 1) ch:receive() assert(t.y == 2)");
+	task_ok("local t, ch = {}, goroutine.channel()\n"
+		"goroutine.spawn(function() t.x = 1\n"
+		"  goroutine.select{{channel = ch, send = 1}} end)\n"
+		"goroutine.select{{channel = ch, receive = true}} assert(t.x == 1)");
+	task_ok("local t, ch = {}, goroutine.channel(1)\n"
+		"goroutine.spawn(function() t.x = 1 ch:send(t) end)\n"
+		"assert(ch:receive() == t and t.x == 1)");
+	task_ok("local cond = goroutine.cond() local mu, ready = cond:get_mutex(), false\n"
+		"local h = goroutine.async(function()\n"
+		"  mu:lock() while not ready do cond:wait() end mu:unlock() return ready end)\n"
+		"goroutine.sleep(5) mu:lock() ready = 'yes' cond:signal() mu:unlock()\n"
+		"local ok, v = goroutine.await(h) assert(v == 'yes')");
+	task_ok("local rw, n = goroutine.rwmutex(), 0\n"
+		"local h = goroutine.async(function() rw:lock() n = 5 rw:unlock() end)\n"
+		"while true do rw:rlock() local v = n rw:runlock()\n"
+		"  if v == 5 then break end goroutine.sleep(1) end");
+	task_ok("local sem, n = goroutine.semaphore(1), 0 sem:acquire()\n"
+		"goroutine.spawn(function() n = 7 sem:release() end)\n"
+		"sem:acquire() assert(n == 7)");
+	task_ok("local once, config = goroutine.once()\n"
+		"local wg = goroutine.wait_group() wg:add(5)\n"
+		"for i = 1, 5 do goroutine.spawn(function()\n"
+		"  once:call(function() config = {host = 'h'} end)\n"
+		"  assert(config.host == 'h') wg:done() end) end\n"
+		"wg:wait() assert(config.host == 'h')");
+	task_ok("local flag, t = goroutine.atomic_int(), {}\n"
+		"goroutine.spawn(function() t.x = 3 flag:store(1) end)\n"
+		"while flag:load() == 0 do goroutine.sleep(1) end assert(t.x == 3)");
+}
+END_TEST
+
 START_TEST(misuse_raises_and_says_what)
 {
 	static const char *const rows[][2] = {
@@ -143,4 +184,5 @@ SL_CHECK_MAIN("lua/sync", once_runs_the_first_function_and_the_others_wait,
 	an_error_passes_through_once_and_counts_as_a_run,
 	if_the_runner_is_stopped_another_one_runs, a_cond_wakes_one_or_all,
 	a_bounded_queue_loses_and_doubles_nothing, a_stopped_wait_leaves_the_mutex_alone,
-	the_signal_of_a_stopped_waiter_wakes_another, misuse_raises_and_says_what)
+	the_signal_of_a_stopped_waiter_wakes_another,
+	what_is_written_before_a_meeting_is_seen_after_it, misuse_raises_and_says_what)
