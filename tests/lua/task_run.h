@@ -149,6 +149,14 @@ static inline void task_run(struct task_run *run, const char *body)
 	task_run_with(run, &config, body);
 }
 
+/* On one thread: a goroutine that was begun first has its turn first, and until it waits. */
+static inline void task_run_in_turn(struct task_run *run, const char *body)
+{
+	struct sl_runtime_config config = {.threads = 1};
+
+	task_run_with(run, &config, body);
+}
+
 /* Expects the task to succeed. */
 static inline void task_ok(const char *body)
 {

@@ -49,22 +49,24 @@ END_TEST
 
 START_TEST(a_full_channel_makes_senders_wait_in_line)
 {
-	task_ok("local ch = goroutine.channel(1)\n"
-		"ch:send(0)\n"
-		"for i = 1, 20 do goroutine.spawn(function() ch:send(i) end) "
-		"goroutine.sleep(2) end\n"
-		"for i = 0, 20 do assert(ch:receive() == i) end\n"
-		"local v, ok = ch:try_receive() assert(v == nil and ok == false)");
+	task_run_in_turn(&run, "local ch = goroutine.channel(1) ch:send(0)\n"
+			       "for i = 1, 20 do goroutine.spawn(function() ch:send(i) end) "
+			       "goroutine.sleep(0) end\n"
+			       "for i = 0, 20 do log.info(ch:receive()) end\n"
+			       "assert(select(2, ch:try_receive()) == false)");
+	ck_assert_int_eq(run.state, SL_STATE_DONE);
+	ck_assert(strncmp(run.log.data, "0\ttrue\n1\ttrue\n2\ttrue\n", 21) == 0);
+	task_seen(&run, ": 19\ttrue\n");
+	task_finish(&run);
 }
 END_TEST
 
 START_TEST(receivers_are_served_in_line)
 {
-	task_run(&run, "local ch = goroutine.channel()\n"
-		       "for i = 1, 5 do goroutine.spawn(function()\n"
-		       "  local v = ch:receive() goroutine.sleep(v * 20) log.info(i, v) end)\n"
-		       "  goroutine.sleep(20) end\n"
-		       "for v = 1, 5 do ch:send(v) end");
+	task_run_in_turn(&run, "local ch = goroutine.channel()\n"
+			       "for i = 1, 5 do goroutine.spawn(function()\n"
+			       "  log.info(i, (ch:receive())) end) goroutine.sleep(0) end\n"
+			       "for v = 1, 5 do ch:send(v) end");
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
 	ck_assert_str_eq(run.log.data, "1\t1\n2\t2\n3\t3\n4\t4\n5\t5\n");
 	task_finish(&run);
@@ -83,11 +85,10 @@ START_TEST(try_send_and_try_receive_never_wait)
 		"v, ok = ch:try_receive() assert(v == nil and ok == false)\n"
 		"local u = goroutine.channel() assert(u:cap() == 0 and u:try_send(1) == "
 		"false)\n"
-		"goroutine.spawn(function() assert(u:receive() == 7) end) "
-		"goroutine.sleep(20)\n"
-		"assert(u:try_send(7) == true)\n"
-		"goroutine.spawn(function() u:send(8) end) goroutine.sleep(20)\n"
-		"assert(u:try_receive() == 8)");
+		"goroutine.spawn(function() assert(u:receive() == 7) end)\n"
+		"while not u:try_send(7) do goroutine.sleep(1) end\n"
+		"goroutine.spawn(function() u:send(8) end) local v, ok\n"
+		"repeat goroutine.sleep(1) v, ok = u:try_receive() until ok assert(v == 8)");
 }
 END_TEST
 

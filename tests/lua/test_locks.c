@@ -36,10 +36,11 @@ END_TEST
 
 START_TEST(a_mutex_is_handed_over_in_line)
 {
-	task_run(&run, "local mu = goroutine.mutex() mu:lock()\n"
-		       "for i = 1, 5 do goroutine.spawn(function()\n"
-		       "  mu:lock() log.info(i) mu:unlock() end) goroutine.sleep(20) end\n"
-		       "mu:unlock()");
+	task_run_in_turn(&run,
+		"local mu = goroutine.mutex() mu:lock()\n"
+		"for i = 1, 5 do goroutine.spawn(function()\n"
+		"  mu:lock() log.info(i) mu:unlock() end) goroutine.sleep(0) end\n"
+		"mu:unlock()");
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
 	ck_assert_str_eq(run.log.data, "1\n2\n3\n4\n5\n");
 	task_finish(&run);
@@ -64,12 +65,12 @@ END_TEST
 
 START_TEST(who_wants_many_is_not_passed)
 {
-	task_run(&run,
+	task_run_in_turn(&run,
 		"local sem = goroutine.semaphore(4) sem:acquire(4)\n"
 		"local function want(n) goroutine.spawn(function()\n"
 		"  sem:acquire(n) log.info(n) goroutine.sleep(5) sem:release(n) end)\n"
-		"  goroutine.sleep(20) end\n"
-		"want(3) want(2) sem:release(2) goroutine.sleep(20) log.info('two free')\n"
+		"  goroutine.sleep(0) end\n"
+		"want(3) want(2) sem:release(2) goroutine.sleep(0) log.info('two free')\n"
 		"assert(sem:try_acquire() == false)\n"
 		"sem:release(2)");
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
@@ -118,13 +119,14 @@ END_TEST
 
 START_TEST(readers_do_not_starve_a_writer)
 {
-	task_run(&run, "local rw = goroutine.rwmutex() rw:rlock()\n"
-		       "goroutine.spawn(function() rw:lock() log.info('writer') rw:unlock() "
-		       "end)\n"
-		       "goroutine.sleep(20) assert(rw:try_rlock() == false)\n"
-		       "goroutine.spawn(function() rw:rlock() log.info('reader') rw:runlock() "
-		       "end)\n"
-		       "goroutine.sleep(20) rw:runlock()");
+	task_run_in_turn(&run,
+		"local rw = goroutine.rwmutex() rw:rlock()\n"
+		"goroutine.spawn(function() rw:lock() log.info('writer') rw:unlock() "
+		"end)\n"
+		"goroutine.sleep(0) assert(rw:try_rlock() == false)\n"
+		"goroutine.spawn(function() rw:rlock() log.info('reader') rw:runlock() "
+		"end)\n"
+		"goroutine.sleep(0) rw:runlock()");
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
 	ck_assert_str_eq(run.log.data, "writer\nreader\n");
 	task_finish(&run);
@@ -265,7 +267,7 @@ START_TEST(random_waiters_never_break_a_lock)
 		"    end\n"
 		"    if math.random(3) > 1 then sem:acquire(n) work()\n"
 		"    else goroutine.timeout(math.random() / 5, function() sem:acquire(cap + 1) "
-	        "end) "
+		"end) "
 		"end\n"
 		"  end wg:done() end) end\n"
 		"wg:wait() assert(inside:load() == 0)\n"

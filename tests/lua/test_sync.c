@@ -59,9 +59,10 @@ START_TEST(a_cond_wakes_one_or_all)
 		"  mu:unlock() wg:done() end) end\n"
 		"while true do mu:lock() local all = n:load() == 10 mu:unlock()\n"
 		"  if all then break end goroutine.sleep(1) end\n"
-		"cond:signal() goroutine.sleep(20) assert(woken:load() == 1)\n"
+		"cond:signal() while woken:load() < 1 do goroutine.sleep(1) end\n"
 		"mu:lock() cond:signal() cond:signal() mu:unlock()\n"
-		"goroutine.sleep(20) assert(woken:load() == 3)\n"
+		"while woken:load() < 3 do goroutine.sleep(1) end goroutine.sleep(5) "
+	        "assert(woken:load() == 3)\n"
 		"cond:broadcast() wg:wait() assert(woken:load() == 10)\n"
 		"cond:signal() cond:broadcast()\n"
 		"local own = goroutine.mutex() assert(goroutine.cond(own):get_mutex() == own)");
@@ -93,7 +94,7 @@ START_TEST(a_stopped_wait_leaves_the_mutex_alone)
 		"  assert(mu:try_lock()) mu:unlock()\n"
 		"end\n"
 		"local h = goroutine.async(function() mu:lock() cond:wait() mu:unlock() end)\n"
-		"goroutine.sleep(10) cond:signal() assert(goroutine.await(h))");
+		"repeat cond:signal() local ok, e = goroutine.await(h, 5) until ok");
 }
 END_TEST
 
