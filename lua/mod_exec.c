@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/duration.h"
 #include "common/error.h"
 #include "lua/modules.h"
+#include "lua/options.h"
 #include "lua/process.h"
 #include "lua/result.h"
 #include "lua/runtime_inside.h"
@@ -110,49 +110,10 @@ static const char *const *take_line(lua_State *L, bool shell)
 	return argv;
 }
 
-/* Pushes the option; false, and nothing pushed, if it is not there. [-0, +(0|1), e] */
-static bool push_option(lua_State *L, const char *name)
-{
-	if (lua_type(L, SLOT_OPTIONS) == LUA_TTABLE &&
-		lua_getfield(L, SLOT_OPTIONS, name) != LUA_TNIL)
-		return true;
-	lua_settop(L, N_SLOTS);
-	return false;
-}
-
-static int bad_option(lua_State *L, const char *name, const char *wanted)
-{
-	return luaL_argerror(L, SLOT_OPTIONS,
-		lua_pushfstring(L, "%s: %s expected, got %s", name, wanted,
-			luaL_typename(L, N_SLOTS + 1)));
-}
-
-static bool flag_option(lua_State *L, const char *name, bool otherwise)
-{
-	bool flag = otherwise;
-
-	if (!push_option(L, name))
-		return otherwise;
-	if (!lua_isboolean(L, -1))
-		bad_option(L, name, "boolean");
-	flag = lua_toboolean(L, -1);
-	lua_pop(L, 1);
-	return flag;
-}
-
-static const char *text_option(lua_State *L, const char *name)
-{
-	if (!push_option(L, name))
-		return NULL;
-	if (!is_text(L, -1))
-		bad_option(L, name, "text without zeros");
-	return keep_text(L);
-}
-
 static const char *const *take_argv(lua_State *L)
 {
 	bool is_line = lua_type(L, SLOT_COMMAND) == LUA_TSTRING;
-	bool shell = flag_option(L, "shell", is_line);
+	bool shell = sl_options_flag(L, SLOT_OPTIONS, "shell", is_line);
 
 	luaL_argexpected(
 		L, is_line || lua_istable(L, SLOT_COMMAND), SLOT_COMMAND, "string or table");
@@ -197,10 +158,10 @@ static const char *const *take_env(lua_State *L)
 	size_t n_ours = 0, n_more = 0, n = 0;
 	const char **env;
 
-	if (!push_option(L, "env"))
+	if (!sl_options_push(L, SLOT_OPTIONS, "env"))
 		return (const char *const *)environ;
 	if (!lua_istable(L, -1))
-		bad_option(L, "env", "table");
+		sl_options_bad(L, SLOT_OPTIONS, "env", "table");
 	while (environ[n_ours])
 		n_ours++;
 	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
@@ -213,60 +174,6 @@ static const char *const *take_env(lua_State *L)
 	env[n] = NULL;
 	lua_pop(L, 1);
 	return env;
-}
-
-/* [-0, +0, v] 0: no limit */
-static int64_t take_timeout_ms(lua_State *L)
-{
-	struct sl_error err;
-	int64_t ms;
-	int code;
-
-	if (!push_option(L, "timeout"))
-		return 0;
-	if (lua_type(L, -1) == LUA_TNUMBER)
-		code = sl_duration_from_seconds(lua_tonumber(L, -1), &ms, &err);
-	else if (lua_type(L, -1) == LUA_TSTRING)
-		code = sl_duration_parse(lua_tostring(L, -1), &ms, &err);
-	else
-		return bad_option(L, "timeout", "seconds or text such as \"30s\"");
-	lua_pop(L, 1);
-	if (code != 0)
-		luaL_argerror(L, SLOT_OPTIONS, lua_pushfstring(L, "timeout: %s", err.text));
-	return ms > 0 ? ms : 1;
-}
-
-static void check_names(lua_State *L)
-{
-	static const char *const known[] = {
-		"workdir", "env", "stdin", "timeout", "user", "shell", "stream", NULL};
-
-	if (lua_isnoneornil(L, SLOT_OPTIONS))
-		return;
-	luaL_checktype(L, SLOT_OPTIONS, LUA_TTABLE);
-	for (lua_pushnil(L); lua_next(L, SLOT_OPTIONS); lua_pop(L, 1)) {
-		const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-		size_t i = 0;
-
-		while (known[i] && strcmp(known[i], name) != 0)
-			i++;
-		if (!known[i])
-			luaL_argerror(L, SLOT_OPTIONS,
-				lua_pushfstring(L, "there is no option '%s'", name));
-	}
-}
-
-static struct sl_bytes take_input(lua_State *L)
-{
-	struct sl_bytes input = {0};
-
-	if (!push_option(L, "stdin"))
-		return input;
-	if (!lua_isstring(L, -1))
-		bad_option(L, "stdin", "string");
-	input.data = lua_tolstring(L, -1, &input.size);
-	keep_text(L);
-	return input;
 }
 
 /* ---- what comes of it ---- */
@@ -406,6 +313,8 @@ static void make_slots(lua_State *L)
 /* exec.run(command[, options]) */
 static int l_run(lua_State *L)
 {
+	static const char *const known[] = {
+		"workdir", "env", "stdin", "timeout", "user", "shell", "stream", NULL};
 	struct sl_process_ask ask = {0};
 	struct sl_launch_user user;
 	struct sl_error err;
@@ -417,15 +326,15 @@ static int l_run(lua_State *L)
 	luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING || lua_istable(L, 1), SLOT_COMMAND,
 		"string or table");
 	make_slots(L);
-	check_names(L);
+	sl_options_check(L, SLOT_OPTIONS, known);
 	run = new_run(L);
 	ask.argv = take_argv(L);
 	ask.env = take_env(L);
-	ask.workdir = text_option(L, "workdir");
-	ask.input = take_input(L);
-	timeout_ms = take_timeout_ms(L);
-	run->streams = flag_option(L, "stream", true);
-	user_name = text_option(L, "user");
+	ask.workdir = sl_options_text(L, SLOT_OPTIONS, "workdir");
+	ask.input = sl_options_bytes(L, SLOT_OPTIONS, "stdin");
+	timeout_ms = sl_options_time_ms(L, SLOT_OPTIONS, "timeout", 0);
+	run->streams = sl_options_flag(L, SLOT_OPTIONS, "stream", true);
+	user_name = sl_options_text(L, SLOT_OPTIONS, "user");
 	if (user_name)
 		code = sl_launch_find_user(user_name, &user, &err);
 	if (code != 0)

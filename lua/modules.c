@@ -19,6 +19,7 @@ static const struct module {
 	{"exec", sl_open_exec, true},
 	{"fs", sl_open_fs, true},
 	{"goroutine", sl_open_goroutine, false},
+	{"http", sl_open_http, true},
 	{"json", sl_open_json, true},
 	{"log", sl_open_log, false},
 };

@@ -26,6 +26,7 @@ const char *sl_modules_push(lua_State *L, size_t i);
 int sl_open_exec(lua_State *L);
 int sl_open_fs(lua_State *L);
 int sl_open_goroutine(lua_State *L);
+int sl_open_http(lua_State *L);
 int sl_open_json(lua_State *L);
 int sl_open_log(lua_State *L);
 

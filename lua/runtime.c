@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "lua/channel.h"
 #include "lua/deadlock.h"
+#include "lua/http.h"
 #include "lua/mod_io.h"
 #include "lua/monitor.h"
 #include "lua/outcome.h"
@@ -45,6 +46,12 @@ static void idle(void *ctx)
 	sl_deadlock_check(ctx);
 }
 
+static int make_http(struct sl_runtime *runtime, struct sl_error *err)
+{
+	runtime->http = sl_http_new(runtime->reactor, &runtime->account);
+	return runtime->http ? 0 : sl_fail(err, SL_ENOMEM, "not enough memory");
+}
+
 static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *config,
 	struct sl_error *err)
 {
@@ -64,6 +71,8 @@ static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *conf
 	if (code == 0)
 		code = sl_deadlines_new(
 			runtime->reactor, sl_goroutine_deadline, &runtime->deadlines, err);
+	if (code == 0)
+		code = make_http(runtime, err);
 	if (code == 0)
 		code = sl_monitor_new(runtime, &runtime->monitor, err);
 	if (code == 0)
@@ -100,6 +109,7 @@ void sl_runtime_free(struct sl_runtime *runtime)
 	sl_channels_drain(runtime);
 	sl_monitor_free(runtime->monitor);
 	sl_deadlines_free(runtime->deadlines);
+	sl_http_free(runtime->http);
 	sl_reactor_free(runtime->reactor);
 	sl_scheduler_free(runtime->scheduler);
 	sl_scope_unref(runtime->scope);

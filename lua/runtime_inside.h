@@ -20,6 +20,7 @@
 
 struct sl_channel;
 struct sl_commons;
+struct sl_http;
 struct sl_monitor;
 struct sl_pool;
 struct sl_scheduler;
@@ -32,6 +33,7 @@ struct sl_runtime {
 	struct sl_scheduler *scheduler; /* immutable after new */
 	struct sl_reactor *reactor;     /* immutable after new */
 	struct sl_deadlines *deadlines; /* immutable after new */
+	struct sl_http *http;           /* immutable after new */
 	struct sl_monitor *monitor;     /* immutable after new */
 	struct sl_commons *commons;     /* immutable after new */
 	const struct sl_task *task;     /* immutable while it runs */

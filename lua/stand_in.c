@@ -8,15 +8,6 @@
 #include "common/log.h"
 #include "lua/modules.h"
 
-/* Modules that a task may have one day: a file that captures one says so where it is missing.
- */
-static const struct {
-	const char *name;
-	const char *functions[20];
-} planned[] = {
-	{"http", {"get", "post", "put", "patch", "delete", "head", "request"}},
-};
-
 /* Any function that only a task has: f(…) */
 static int l_only_in_a_task(lua_State *L)
 {
@@ -131,20 +122,10 @@ static void replace_functions(lua_State *L, const char *name)
 	}
 }
 
-static void open_planned(lua_State *L, size_t i)
-{
-	lua_newtable(L);
-	for (size_t k = 0; planned[i].functions[k]; k++)
-		stand_in(L, planned[i].name, planned[i].functions[k]);
-	publish(L, planned[i].name);
-}
-
 void sl_stand_in_open(lua_State *L)
 {
 	const char *name;
 
-	for (size_t i = 0; i < sizeof(planned) / sizeof(planned[0]); i++)
-		open_planned(L, i);
 	for (size_t i = 0; (name = sl_modules_push(L, i)) != NULL; i++) {
 		replace_functions(L, name);
 		if (strcmp(name, "log") == 0)

@@ -78,7 +78,7 @@ START_TEST(wrong_arguments_raise)
 	task_raises("exec.run('a', {time_out = 3})",
 		"bad argument #2 to 'run' (there is no option 'time_out')");
 	task_raises("exec.run('a', {workdir = {}})",
-		"bad argument #2 to 'run' (workdir: text without zeros expected, got table)");
+		"bad argument #2 to 'run' (workdir: string expected, got table)");
 	task_raises("exec.run('a\\0b')", "bad argument #1 to 'run' (has a zero in it)");
 }
 END_TEST
