@@ -2,13 +2,13 @@
 #pragma once
 
 /*
- * Value reader: msgpack to a Lua value in a parcel. Each document in it, the
- * payloads of extensions included, is scanned before libmsgpack unpacks it.
+ * Value reader: msgpack to a Lua value in a parcel.
  *
  * Threads: the parcel's owner.
  */
 
 #include "common/parcel.h"
+#include "proto/value_walk.h"
 
 struct sl_error;
 
@@ -21,3 +21,8 @@ int sl_value_reader_read(struct sl_bytes bytes, struct sl_parcel *parcel, struct
  * other keys are ignored. */
 int sl_value_reader_read_chunk(struct sl_bytes bytes, struct sl_parcel *parcel,
 	struct sl_value *out, struct sl_error *err) sl_must_check;
+
+/* One object of a document that is being read. *out is zeroed before, and whole only after 0.
+ */
+int sl_value_reader_read_object(struct sl_value_walk *walk, const msgpack_object *object,
+	struct sl_value *out) sl_must_check;
