@@ -40,6 +40,10 @@ bool sl_items_next(struct sl_items *items, struct sl_bytes *out)
 	return true;
 }
 
+#define FIRST(item) ((uint8_t)(item).data[0])
+#define NIL 0xc0
+#define SMALL_BELOW 0x80 /* such a byte is an integer: itself */
+
 /* Unpacks what is no array and no map. Nothing else takes memory from the zone, so that it may
  * be an empty one: without any libmsgpack would make one and keep it. */
 static bool unpack(struct sl_bytes item, msgpack_object *out)
@@ -56,15 +60,18 @@ static bool unpack(struct sl_bytes item, msgpack_object *out)
 
 bool sl_item_is_nil(struct sl_bytes item)
 {
-	msgpack_object object;
-
-	return unpack(item, &object) && object.type == MSGPACK_OBJECT_NIL;
+	return item.size > 0 && FIRST(item) == NIL;
 }
 
 bool sl_item_uint(struct sl_bytes item, uint64_t *out)
 {
 	msgpack_object object;
 
+	/* Most are small: levels, kinds, counts. */
+	if (item.size > 0 && FIRST(item) < SMALL_BELOW) {
+		*out = FIRST(item);
+		return true;
+	}
 	if (!unpack(item, &object) || object.type != MSGPACK_OBJECT_POSITIVE_INTEGER)
 		return false;
 	*out = object.via.u64;
@@ -113,17 +120,13 @@ bool sl_item_boolean(struct sl_bytes item, bool *out)
 	return true;
 }
 
+/* Their bytes stand where the head says: there is nothing to unpack. */
 bool sl_item_string(struct sl_bytes item, struct sl_bytes *out)
 {
-	msgpack_object object;
+	struct sl_scan_head head;
 
-	if (!unpack(item, &object))
+	if (!sl_scan_head(item, &head) || head.type != SL_SCAN_STRING)
 		return false;
-	if (object.type == MSGPACK_OBJECT_STR)
-		*out = (struct sl_bytes){object.via.str.ptr, object.via.str.size};
-	else if (object.type == MSGPACK_OBJECT_BIN)
-		*out = (struct sl_bytes){object.via.bin.ptr, object.via.bin.size};
-	else
-		return false;
+	*out = (struct sl_bytes){item.data + head.head_bytes, head.body_bytes};
 	return true;
 }

@@ -162,6 +162,14 @@ static int refuse(const struct sl_record *record, const struct sl_record_field *
 		wanted[field->type]);
 }
 
+static bool is_called(const char *key, struct sl_bytes name)
+{
+	for (size_t i = 0; i < name.size; i++)
+		if (key[i] == '\0' || key[i] != name.data[i])
+			return false;
+	return key[name.size] == '\0';
+}
+
 /* The index of the field under @key; n_fields for none. */
 static size_t find(const struct sl_record *record, struct sl_bytes key)
 {
@@ -170,7 +178,7 @@ static size_t find(const struct sl_record *record, struct sl_bytes key)
 
 	if (sl_item_string(key, &name))
 		for (i = 0; i < record->n_fields; i++)
-			if (sl_bytes_equal(sl_bytes_of(record->fields[i].key), name))
+			if (is_called(record->fields[i].key, name))
 				break;
 	return i;
 }

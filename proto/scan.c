@@ -4,125 +4,95 @@
 #include "common/error.h"
 #include "proto/limits.h"
 
-/* How the bytes 0xc0 … 0xdf begin a value. The size of the number behind the byte, which is a
- * length or a count where counted says so and the value itself where not. */
-static const struct {
-	uint8_t type;
-	uint8_t number_bytes;
-	bool counted;
-	bool known;
-} kinds[32] = {
-	[0x00] = {SL_SCAN_NIL, 0, false, true},
-	[0x02] = {SL_SCAN_BOOLEAN, 0, false, true},
-	[0x03] = {SL_SCAN_BOOLEAN, 0, false, true},
-	[0x04] = {SL_SCAN_STRING, 1, true, true},
-	[0x05] = {SL_SCAN_STRING, 2, true, true},
-	[0x06] = {SL_SCAN_STRING, 4, true, true},
-	[0x07] = {SL_SCAN_EXTENSION, 1, true, true},
-	[0x08] = {SL_SCAN_EXTENSION, 2, true, true},
-	[0x09] = {SL_SCAN_EXTENSION, 4, true, true},
-	[0x0a] = {SL_SCAN_FLOAT, 4, false, true},
-	[0x0b] = {SL_SCAN_FLOAT, 8, false, true},
-	[0x0c] = {SL_SCAN_INTEGER, 1, false, true},
-	[0x0d] = {SL_SCAN_INTEGER, 2, false, true},
-	[0x0e] = {SL_SCAN_INTEGER, 4, false, true},
-	[0x0f] = {SL_SCAN_INTEGER, 8, false, true},
-	[0x10] = {SL_SCAN_INTEGER, 1, false, true},
-	[0x11] = {SL_SCAN_INTEGER, 2, false, true},
-	[0x12] = {SL_SCAN_INTEGER, 4, false, true},
-	[0x13] = {SL_SCAN_INTEGER, 8, false, true},
-	/* fixext: the type's byte, then 1, 2, 4, 8, 16 bytes */
-	[0x14] = {SL_SCAN_EXTENSION, 2, false, true},
-	[0x15] = {SL_SCAN_EXTENSION, 3, false, true},
-	[0x16] = {SL_SCAN_EXTENSION, 5, false, true},
-	[0x17] = {SL_SCAN_EXTENSION, 9, false, true},
-	[0x18] = {SL_SCAN_EXTENSION, 17, false, true},
-	[0x19] = {SL_SCAN_STRING, 1, true, true},
-	[0x1a] = {SL_SCAN_STRING, 2, true, true},
-	[0x1b] = {SL_SCAN_STRING, 4, true, true},
-	[0x1c] = {SL_SCAN_ARRAY, 2, true, true},
-	[0x1d] = {SL_SCAN_ARRAY, 4, true, true},
-	[0x1e] = {SL_SCAN_MAP, 2, true, true},
-	[0x1f] = {SL_SCAN_MAP, 4, true, true},
+enum counts {
+	NOTHING, /* or the value itself: it is over with the head */
+	BYTES,
+	ITEMS,
+	PAIRS,
 };
 
-static uint32_t big_endian(const uint8_t *at, unsigned n)
-{
-	uint32_t number = 0;
+/*
+ * How a value begins, by its first byte: what it is, how many bytes of a number
+ * follow, and what that number counts. In the short forms (no bytes, a mask) the
+ * number is in the first byte itself.
+ */
+static const struct kind {
+	uint8_t type, number_bytes, counts, mask;
+} kinds[256] = {
+	[0x00 ... 0x7f] = {SL_SCAN_INTEGER, 0, NOTHING, 0},
+	[0x80 ... 0x8f] = {SL_SCAN_MAP, 0, PAIRS, 0x0f},
+	[0x90 ... 0x9f] = {SL_SCAN_ARRAY, 0, ITEMS, 0x0f},
+	[0xa0 ... 0xbf] = {SL_SCAN_STRING, 0, BYTES, 0x1f},
+	[0xc0] = {SL_SCAN_NIL, 0, NOTHING, 0},
+	[0xc1] = {SL_SCAN_NONE, 0, NOTHING, 0},
+	[0xc2 ... 0xc3] = {SL_SCAN_BOOLEAN, 0, NOTHING, 0},
+	[0xc4] = {SL_SCAN_STRING, 1, BYTES, 0},
+	[0xc5] = {SL_SCAN_STRING, 2, BYTES, 0},
+	[0xc6] = {SL_SCAN_STRING, 4, BYTES, 0},
+	[0xc7] = {SL_SCAN_EXTENSION, 1, BYTES, 0},
+	[0xc8] = {SL_SCAN_EXTENSION, 2, BYTES, 0},
+	[0xc9] = {SL_SCAN_EXTENSION, 4, BYTES, 0},
+	[0xca] = {SL_SCAN_FLOAT, 4, NOTHING, 0},
+	[0xcb] = {SL_SCAN_FLOAT, 8, NOTHING, 0},
+	[0xcc] = {SL_SCAN_INTEGER, 1, NOTHING, 0},
+	[0xcd] = {SL_SCAN_INTEGER, 2, NOTHING, 0},
+	[0xce] = {SL_SCAN_INTEGER, 4, NOTHING, 0},
+	[0xcf] = {SL_SCAN_INTEGER, 8, NOTHING, 0},
+	[0xd0] = {SL_SCAN_INTEGER, 1, NOTHING, 0},
+	[0xd1] = {SL_SCAN_INTEGER, 2, NOTHING, 0},
+	[0xd2] = {SL_SCAN_INTEGER, 4, NOTHING, 0},
+	[0xd3] = {SL_SCAN_INTEGER, 8, NOTHING, 0},
+	/* fixext: its type's byte, then 1, 2, 4, 8, 16 */
+	[0xd4] = {SL_SCAN_EXTENSION, 2, NOTHING, 0},
+	[0xd5] = {SL_SCAN_EXTENSION, 3, NOTHING, 0},
+	[0xd6] = {SL_SCAN_EXTENSION, 5, NOTHING, 0},
+	[0xd7] = {SL_SCAN_EXTENSION, 9, NOTHING, 0},
+	[0xd8] = {SL_SCAN_EXTENSION, 17, NOTHING, 0},
+	[0xd9] = {SL_SCAN_STRING, 1, BYTES, 0},
+	[0xda] = {SL_SCAN_STRING, 2, BYTES, 0},
+	[0xdb] = {SL_SCAN_STRING, 4, BYTES, 0},
+	[0xdc] = {SL_SCAN_ARRAY, 2, ITEMS, 0},
+	[0xdd] = {SL_SCAN_ARRAY, 4, ITEMS, 0},
+	[0xde] = {SL_SCAN_MAP, 2, PAIRS, 0},
+	[0xdf] = {SL_SCAN_MAP, 4, PAIRS, 0},
+	[0xe0 ... 0xff] = {SL_SCAN_INTEGER, 0, NOTHING, 0},
+};
 
-	for (unsigned i = 0; i < n; i++)
+/* What the head's number counts, for those that count. */
+static uint32_t number_at(const uint8_t *at, const struct kind *kind)
+{
+	uint32_t number = at[0] & kind->mask;
+
+	for (unsigned i = 1; i <= kind->number_bytes; i++)
 		number = number << 8 | at[i];
 	return number;
-}
-
-/* Puts @count to where it belongs by type. */
-static void set_count(struct sl_scan_head *head, uint32_t count)
-{
-	switch (head->type) {
-	case SL_SCAN_ARRAY:
-		head->n_items = count;
-		break;
-	case SL_SCAN_MAP:
-		head->n_items = 2 * (uint64_t)count;
-		break;
-	default:
-		head->body_bytes = count;
-	}
-}
-
-/* The values whose first byte has their size in it. */
-static void read_short(uint8_t byte, struct sl_scan_head *out)
-{
-	out->head_bytes = 1;
-	if (byte < 0x80 || byte >= 0xe0) {
-		out->type = SL_SCAN_INTEGER;
-	} else if (byte < 0x90) {
-		out->type = SL_SCAN_MAP;
-		set_count(out, byte & 0x0f);
-	} else if (byte < 0xa0) {
-		out->type = SL_SCAN_ARRAY;
-		set_count(out, byte & 0x0f);
-	} else {
-		out->type = SL_SCAN_STRING;
-		set_count(out, byte & 0x1f);
-	}
-}
-
-/* The others. */
-static bool read_long(const uint8_t *at, size_t size, struct sl_scan_head *out)
-{
-	unsigned kind = at[0] & 0x1f, n = kinds[kind].number_bytes;
-
-	if (!kinds[kind].known || size < 1 + n)
-		return false;
-	out->type = kinds[kind].type;
-	out->head_bytes = 1 + n;
-	if (kinds[kind].counted)
-		set_count(out, big_endian(at + 1, n));
-	if (kinds[kind].counted && out->type == SL_SCAN_EXTENSION)
-		out->head_bytes++;
-	return true;
 }
 
 bool sl_scan_head(struct sl_bytes bytes, struct sl_scan_head *out)
 {
 	const uint8_t *at = (const uint8_t *)bytes.data;
-	struct sl_scan_head head = {0};
+	const struct kind *kind;
+	uint32_t number;
 
 	if (bytes.size == 0)
 		return false;
-	if (at[0] >= 0xc0 && at[0] < 0xe0) {
-		if (!read_long(at, bytes.size, &head))
-			return false;
-	} else {
-		read_short(at[0], &head);
-	}
-	/* Each item takes a byte at least. */
-	if (head.head_bytes > bytes.size ||
-		head.body_bytes + head.n_items > bytes.size - head.head_bytes)
+	kind = &kinds[at[0]];
+	if (kind->type == SL_SCAN_NONE || bytes.size - 1 < kind->number_bytes)
 		return false;
-	*out = head;
-	return true;
+	*out = (struct sl_scan_head){.type = kind->type, .head_bytes = 1u + kind->number_bytes};
+	if (kind->counts == NOTHING)
+		return true;
+
+	number = number_at(at, kind);
+	if (kind->counts == BYTES)
+		out->body_bytes = number;
+	else
+		out->n_items = kind->counts == PAIRS ? 2 * (uint64_t)number : number;
+	if (kind->type == SL_SCAN_EXTENSION)
+		out->head_bytes++;
+	/* Each item takes a byte at least. */
+	return out->head_bytes <= bytes.size &&
+	       out->body_bytes + out->n_items <= bytes.size - out->head_bytes;
 }
 
 int sl_scan_value(struct sl_bytes bytes, size_t *at, size_t *out_n_values, struct sl_error *err)

@@ -15,6 +15,7 @@
 struct sl_error;
 
 enum sl_scan_type {
+	SL_SCAN_NONE, /* the byte that msgpack never uses */
 	SL_SCAN_NIL,
 	SL_SCAN_BOOLEAN,
 	SL_SCAN_INTEGER,
@@ -28,13 +29,13 @@ enum sl_scan_type {
 /* What the first bytes of a msgpack value say about it. */
 struct sl_scan_head {
 	enum sl_scan_type type;
-	uint32_t head_bytes; /* type, size or count, extension's type */
+	uint32_t head_bytes; /* type, size or count, extension's type; numbers whole */
 	uint32_t body_bytes; /* what follows as bytes: never more than there are */
 	uint64_t n_items;    /* what follows as values: a map has two for each pair */
 };
 
-/* Reads the head of the value at the beginning of @bytes. False when it is cut off, or no
- * msgpack, or announces more items than there are bytes. */
+/* Reads the head of the value at the beginning of @bytes. False, *out being of no use, when it
+ * is cut off, or no msgpack, or announces more than there are bytes. */
 bool sl_scan_head(struct sl_bytes bytes, struct sl_scan_head *out);
 
 /* Scans the value at *at and moves *at behind it. *out_n_values (NULL is fine) is how many
