@@ -256,6 +256,17 @@ START_TEST(without_descriptors_accepting_waits_and_goes_on)
 }
 END_TEST
 
+/* NNG closes some descriptors on a thread of its own, soon. */
+static void wait_for_fds(size_t most)
+{
+	int64_t end = real_ms() + 20000;
+
+	while (n_fds() > most) {
+		ck_assert_msg(real_ms() < end, "%zu descriptors, not %zu", n_fds(), most);
+		poll(NULL, 0, 5);
+	}
+}
+
 START_TEST(stopping_closes_those_who_wait_to_be_accepted)
 {
 	size_t before = 0;
@@ -285,7 +296,7 @@ START_TEST(stopping_closes_those_who_wait_to_be_accepted)
 		if (round == 2)
 			before = n_fds();
 	}
-	ck_assert_uint_le(n_fds(), before);
+	wait_for_fds(before);
 }
 END_TEST
 
@@ -312,7 +323,7 @@ START_TEST(stopping_closes_a_dial_that_has_just_come_through)
 		if (round == 2)
 			before = n_fds();
 	}
-	TURN_UNTIL(n_fds() <= before, &server, NULL);
+	wait_for_fds(before);
 	stop(&server);
 }
 END_TEST
