@@ -88,7 +88,7 @@ struct sl_message *sl_message_pack(lua_State *L, int index, const char *what, co
 	return message;
 }
 
-static int push(lua_State *L, const struct sl_message *message, struct sl_error *err)
+int sl_message_push(lua_State *L, const struct sl_message *message, struct sl_error *err)
 {
 	const struct sl_value *value = &message->value;
 
@@ -110,21 +110,13 @@ static int push(lua_State *L, const struct sl_message *message, struct sl_error 
 	}
 }
 
-void sl_message_push(lua_State *L, const struct sl_message *message)
-{
-	struct sl_error err;
-
-	if (push(L, message, &err) != 0)
-		luaL_error(L, "%s", err.text);
-}
-
 void sl_message_deliver(lua_State *L, struct sl_message *message)
 {
 	struct sl_error err;
 	int code;
 
 	discharge(message); /* its weight becomes the state's */
-	code = push(L, message, &err);
+	code = sl_message_push(L, message, &err);
 	sl_message_free(message);
 	if (code != 0)
 		luaL_error(L, "%s", err.text);

@@ -13,6 +13,7 @@
 #include "common/parcel.h"
 
 struct sl_account;
+struct sl_error;
 
 struct sl_message {
 	struct sl_message *next; /* whoever keeps it */
@@ -26,10 +27,12 @@ struct sl_message {
  * "through a channel". The caller owns the message. [-0, +0, v] */
 struct sl_message *sl_message_pack(lua_State *L, int index, const char *what, const char *to);
 
-/* Pushes the value of @message, or raises. [-0, +1, v] */
-void sl_message_push(lua_State *L, const struct sl_message *message);
+/* Pushes the value of @message; on failure nothing is pushed. Raises nothing, and runs nothing
+ * of the script's. A message is for one at a time. [-0, +1|0, -] */
+int sl_message_push(
+	lua_State *L, const struct sl_message *message, struct sl_error *err) sl_must_check;
 
-/* The same, and takes the message, also if it raises. [-0, +1, v] */
+/* Pushes the value or raises, and takes the message in both cases. [-0, +1, v] */
 void sl_message_deliver(lua_State *L, struct sl_message *message);
 
 /* NULL is fine. */

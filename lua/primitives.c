@@ -7,6 +7,7 @@
 #include "lua/channel.h"
 #include "lua/channel_calls.h"
 #include "lua/cond.h"
+#include "lua/context.h"
 #include "lua/mutex.h"
 #include "lua/once.h"
 #include "lua/rwmutex.h"
@@ -22,6 +23,7 @@ const luaL_Reg *sl_primitive_methods(const char *kind)
 		{SL_ATOMIC_INT_KIND, sl_atomic_int_methods},
 		{SL_CHANNEL_KIND, sl_channel_methods},
 		{SL_COND_KIND, sl_cond_methods},
+		{SL_CONTEXT_KIND, sl_context_methods},
 		{SL_MUTEX_KIND, sl_mutex_methods},
 		{SL_ONCE_KIND, sl_once_methods},
 		{SL_RWMUTEX_KIND, sl_rwmutex_methods},
@@ -50,6 +52,7 @@ void sl_primitives_open(lua_State *L)
 		{"atomic_int", sl_atomic_int_create},
 		{"channel", sl_channel_create},
 		{"cond", sl_cond_create},
+		{"context", sl_context_create},
 		{"mutex", sl_mutex_create},
 		{"once", sl_once_create},
 		{"rwmutex", sl_rwmutex_create},

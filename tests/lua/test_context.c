@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Contexts: what is cancelled with what, and who learns of it.
+ */
+
+#include "tests/lua/task_run.h"
+#include "tests/support/check_main.h"
+
+START_TEST(it_is_cancelled_by_hand)
+{
+	task_ok("local ctx = goroutine.context()\n"
+		"assert(ctx:is_cancelled() == false and ctx:err() == nil)\n"
+		"assert(ctx:done():is_closed() == false)\n"
+		"ctx:cancel() ctx:cancel()\n"
+		"assert(ctx:is_cancelled() == true and ctx:err() == 'context canceled')\n"
+		"local v, ok = ctx:done():receive() assert(v == nil and ok == false)\n"
+		"local d, has = ctx:deadline() assert(d == nil and has == false)");
+}
+END_TEST
+
+START_TEST(children_go_with_their_parents_and_not_the_other_way)
+{
+	task_ok("local root = goroutine.context()\n"
+		"local a, cancel_a = root:with_cancel() local b = root:with_cancel()\n"
+		"local aa = a:with_timeout(100000) local aaa = aa:with_value('k', 1)\n"
+		"goroutine.spawn(function() cancel_a() end)\n"
+		"aaa:done():receive()\n"
+		"assert(a:is_cancelled() and aa:err() == 'context canceled' and aaa:err())\n"
+		"assert(not root:is_cancelled() and not b:is_cancelled())\n"
+		"assert(a:with_cancel():is_cancelled())\n"
+		"root:cancel() assert(b:is_cancelled())");
+}
+END_TEST
+
+START_TEST(time_ends_it)
+{
+	task_ok("local root, t = goroutine.context(), os.clock()\n"
+		"local ctx = root:with_timeout(20) local child = ctx:with_timeout(100000)\n"
+		"assert(not ctx:is_cancelled())\n"
+		"local h = goroutine.async(function() return child:done():receive() end)\n"
+		"local v, ok = ctx:done():receive()\n"
+		"assert(ok == false and os.clock() - t >= 0.02)\n"
+		"assert(ctx:err() == 'context deadline exceeded' and ctx:is_cancelled())\n"
+		"ctx:cancel() assert(ctx:err() == 'context deadline exceeded')\n"
+		"assert(goroutine.await(h)) assert(child:err() == 'context deadline "
+		"exceeded')\n"
+		"assert(root:err() == nil)\n"
+		"assert(root:with_timeout(0):err() == 'context deadline exceeded')\n"
+		"assert(root:with_timeout(-5):done():is_closed())\n"
+		"local ms = os.time() * 1000 + 60000\n"
+		"local late = root:with_deadline(ms) local d, has = late:deadline()\n"
+		"assert(has == true and math.type(d) == 'integer' and math.abs(d - ms) <= 2, "
+		"d)\n"
+		"assert(root:with_deadline(1000):is_cancelled())\n"
+		"assert(math.abs(late:with_timeout(1e9):deadline() - ms) <= 2)\n"
+		"late:cancel() assert(late:err() == 'context canceled')");
+}
+END_TEST
+
+START_TEST(done_is_a_case_of_select)
+{
+	task_ok("local ctx, ch = goroutine.context():with_timeout(15), goroutine.channel()\n"
+		"local i, v, ok = goroutine.select{{channel = ch, receive = true},\n"
+		"  {channel = ctx:done(), receive = true}}\n"
+		"assert(i == 2 and ok == false and ctx:err() == 'context deadline exceeded')\n"
+		"local by_hand, cancel = goroutine.context():with_cancel()\n"
+		"goroutine.spawn(function() goroutine.sleep(5) cancel() end)\n"
+		"i = goroutine.select{{channel = by_hand:done(), receive = true}, {channel = "
+		"ch, send = 1}}\n"
+		"assert(i == 1)");
+}
+END_TEST
+
+START_TEST(values_are_found_upwards)
+{
+	task_ok("local ctx = goroutine.context():with_value('user', {name = 'ada'})\n"
+		"local inner = ctx:with_value('n', 5):with_cancel():with_value(true, false)\n"
+		"assert(inner:value('user').name == 'ada' and inner:value('n') == 5)\n"
+		"assert(inner:value(true) == false and inner:value('other') == nil)\n"
+		"assert(ctx:value('n') == nil and inner:with_value('n', 6):value('n') == 6)\n"
+		"local h = goroutine.async(function() return inner:value('user').name end)\n"
+		"assert(select(2, goroutine.await(h)) == 'ada')");
+}
+END_TEST
+
+START_TEST(many_read_one_value)
+{
+	task_ok("local ctx = goroutine.context():with_value('t', {a = {b = {1, 2, 3}}})\n"
+		"local wg = goroutine.wait_group() wg:add(16)\n"
+		"for g = 1, 16 do goroutine.spawn(function()\n"
+		"  for i = 1, 100 do local t = ctx:value('t') assert(#t.a.b == 3) t.a = nil "
+	        "end\n"
+		"  wg:done() end) end wg:wait()");
+}
+END_TEST
+
+START_TEST(misuse_raises_and_says_what)
+{
+	static const char *const rows[][2] = {
+		{"goroutine.context():with_timeout()",
+			"bad argument #1 to 'with_timeout' (number expected, got no value)"},
+		{"goroutine.context():with_deadline('x')",
+			"bad argument #1 to 'with_deadline' (number expected, got string)"},
+		{"goroutine.context():with_timeout(0/0)",
+			"bad argument #1 to 'with_timeout' (not a time)"},
+		{"goroutine.context():with_value({}, 1)",
+			"bad argument #1 to 'with_value' (a key is a string, number or "
+			"boolean, not a table)"},
+		{"goroutine.context():with_value('k', io.tmpfile())",
+			"cannot send value along with a context: open file"},
+		{"goroutine.context():done():close()",
+			"close of a channel that is for receiving only"},
+		{"goroutine.context():done():send(1)",
+			"send to a channel that is for receiving only"},
+		{"local c = goroutine.context() for i = 1, 2000 do c = c:with_cancel() end",
+			"contexts are derived from each other more than 1000 deep"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		task_raises(rows[i][0], rows[i][1]);
+}
+END_TEST
+
+START_TEST(many_come_and_go_while_it_is_cancelled)
+{
+	task_ok("for round = 1, 20 do\n"
+		"  local root = goroutine.context()\n"
+		"  local wg = goroutine.wait_group() wg:add(8)\n"
+		"  for g = 1, 8 do goroutine.spawn(function()\n"
+		"    local kept = {}\n"
+		"    for i = 1, 20 do\n"
+		"      local c = root:with_cancel():with_timeout(10000)\n"
+		"      if i % 3 == 0 then kept[#kept + 1] = c end\n"
+		"      if i % 7 == 0 then collectgarbage() end\n"
+		"      if g == 1 and i == 10 then root:cancel() end\n"
+		"    end\n"
+		"    root:done():receive()\n"
+		"    for _, c in ipairs(kept) do assert(c:err() == 'context canceled') end\n"
+		"    wg:done() end) end\n"
+		"  wg:wait()\n"
+		"end");
+}
+END_TEST
+
+SL_CHECK_MAIN("lua/context", it_is_cancelled_by_hand,
+	children_go_with_their_parents_and_not_the_other_way, time_ends_it,
+	done_is_a_case_of_select, values_are_found_upwards, many_read_one_value,
+	misuse_raises_and_says_what, many_come_and_go_while_it_is_cancelled)
