@@ -248,6 +248,10 @@ static int resolve_group(struct sl_targets *targets, const char *group,
 				group, m->agent, m->agent);
 		rc = append(list, agent->name, agent->address, err);
 	}
+	if (!rc && !found && all)
+		return sl_fail(err, SL_ENOT_FOUND,
+			"no agents are known: name some with -a NAME=ADDRESS, SLOTH_AGENTS or "
+			"agents.yaml (~/.config/sloth/ or /etc/sloth/)");
 	if (!rc && !found)
 		return sl_fail(err, SL_ENOT_FOUND,
 			"no agent is in group '@%.80s': say groups: [%.80s] at an agent in "

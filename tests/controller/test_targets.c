@@ -85,6 +85,11 @@ START_TEST(what_is_unknown_says_where_it_was_looked_up)
 	}
 	sl_target_list_deinit(&list);
 	sl_targets_free(targets);
+
+	targets = sl_targets_new();
+	ck_assert_int_eq(sl_targets_resolve(targets, "@all", &list, &err), SL_ENOT_FOUND);
+	ck_assert_ptr_nonnull(strstr(err.text, "no agents are known"));
+	sl_targets_free(targets);
 }
 END_TEST
 
