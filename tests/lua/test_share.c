@@ -12,14 +12,14 @@ START_TEST(keys_of_a_captured_table_arrive_from_all_sides)
 	task_ok("local wg, results = goroutine.wait_group(), {kept = 1}\n"
 		"wg:add(3)\n"
 		"goroutine.spawn(function() goroutine.sleep(6) results.download = 'OK' "
-	        "wg:done() end)\n"
+		"wg:done() end)\n"
 		"goroutine.spawn(function() goroutine.sleep(4) results.process = 'OK' "
-	        "wg:done() end)\n"
+		"wg:done() end)\n"
 		"goroutine.spawn(function() goroutine.sleep(2) results.upload = 'OK'\n"
 		"  results.kept = nil wg:done() end)\n"
 		"wg:wait()\n"
 		"assert(results.download == 'OK' and results.process == 'OK' and "
-	        "results.upload == 'OK')\n"
+		"results.upload == 'OK')\n"
 		"assert(results.kept == nil)");
 }
 END_TEST
@@ -28,7 +28,7 @@ START_TEST(captured_locals_are_merged)
 {
 	task_ok("local n, s = 0, 'x'\n"
 		"assert(goroutine.await(goroutine.async(function() n = n + 1 s = s .. n "
-	        "end)))\n"
+		"end)))\n"
 		"assert(n == 1 and s == 'x1', n)\n"
 		"goroutine.await(goroutine.async(function() n = n + 1 end)) assert(n == 2)\n"
 		"n = 10\n"
@@ -53,7 +53,7 @@ START_TEST(nested_tables_and_new_ones_travel)
 	task_ok("local t, wg = {list = {1, 2}, deep = {a = {b = {}}}}, goroutine.wait_group()\n"
 		"local list, b = t.list, t.deep.a.b wg:add(2)\n"
 		"goroutine.spawn(function() t.list[3] = 3 t.deep.a.b.c = 'deep' wg:done() "
-	        "end)\n"
+		"end)\n"
 		"goroutine.spawn(function() t.new = {inner = {n = 1}} t.new.self = t.new\n"
 		"  t.new.list = t.list wg:done() end)\n"
 		"wg:wait()\n"
@@ -68,12 +68,12 @@ START_TEST(table_keys_functions_and_metatables_travel)
 {
 	task_ok("local t, key = {}, {name = 'key'} t[key] = 1\n"
 		"goroutine.await(goroutine.async(function() t[key] = 2 t.f = function() return "
-	        "'f' end\n"
+		"'f' end\n"
 		"  t.s = string t.up = string.upper\n"
 		"  t.o = setmetatable({v = 1}, {__index = function(_, k) return k .. '!' end}) "
-	        "end))\n"
+		"end))\n"
 		"assert(t[key] == 2 and t.f() == 'f' and t.s == string and t.up == "
-	        "string.upper)\n"
+		"string.upper)\n"
 		"assert(t.o.v == 1 and t.o.x == 'x!')");
 }
 END_TEST
@@ -81,9 +81,9 @@ END_TEST
 START_TEST(two_closures_over_one_local_stay_so)
 {
 	task_ok("local n = 0 local function inc() n = n + 1 end local function get() return n "
-	        "end\n"
+		"end\n"
 		"goroutine.await(goroutine.async(function() inc() inc() assert(get() == 2) "
-	        "end))\n"
+		"end))\n"
 		"assert(n == 2 and get() == 2) inc()\n"
 		"goroutine.await(goroutine.async(function() assert(get() == 3) inc() end))\n"
 		"assert(get() == 4)");
@@ -105,7 +105,7 @@ START_TEST(arguments_are_copies)
 {
 	task_ok("local t = {n = 1}\n"
 		"goroutine.await(goroutine.async(function(x) x.n = 2 end, t)) assert(t.n == "
-	        "1)");
+		"1)");
 }
 END_TEST
 
@@ -127,16 +127,17 @@ START_TEST(one_that_dies_publishes_nothing)
 		"assert(t.y == nil)\n"
 		"goroutine.timeout(10000, function() t.y = 2 end) assert(t.y == 2)\n"
 		"goroutine.await(goroutine.async(function() t.z = 1 return nil, 'failed' "
-	        "end))\n"
+		"end))\n"
 		"assert(t.z == 1)");
 }
 END_TEST
 
 START_TEST(pool_tasks_fill_what_they_captured)
 {
-	task_ok("local out, sum = {}, 0 goroutine.pool_create('p', {workers = 4, stream = false})\n"
+	task_ok("local out, sum = {}, 0 goroutine.pool_create('p', {workers = 4, stream = "
+	        "false})\n"
 		"for i = 1, 200 do goroutine.pool_submit('p', function() out[i] = {n = i * i} "
-	        "end) end\n"
+		"end) end\n"
 		"goroutine.pool_wait('p') goroutine.pool_close('p')\n"
 		"for i = 1, 200 do assert(out[i] and out[i].n == i * i, 'no ' .. i) end");
 }
@@ -155,7 +156,7 @@ START_TEST(generations_pass_it_on)
 	task_ok("local t = {n = 0}\n"
 		"local function down(k) t.n = t.n + 1\n"
 		"  if k > 0 then assert(goroutine.await(goroutine.async(down, k - 1))) end "
-	        "end\n"
+		"end\n"
 		"assert(goroutine.await(goroutine.async(down, 9))) assert(t.n == 10, t.n)");
 }
 END_TEST
@@ -166,8 +167,59 @@ START_TEST(loops_keep_their_own_variables)
 		"for i = 1, 100 do local name = 'n' .. i\n"
 		"  h[i] = goroutine.async(function() out[name] = i return name .. i end) end\n"
 		"for i, r in ipairs(goroutine.await_all(h)) do assert(r.values[1] == 'n' .. i "
-	        ".. i)\n"
+		".. i)\n"
 		"  assert(out['n' .. i] == i) end");
+}
+END_TEST
+
+START_TEST(a_counter_under_a_mutex_counts_exactly)
+{
+	task_ok("local mu, wg, n = goroutine.mutex(), goroutine.wait_group(), 0 wg:add(20)\n"
+		"for g = 1, 20 do goroutine.spawn(function()\n"
+		"  for i = 1, 100 do mu:lock() n = n + 1 mu:unlock() end wg:done() end) end\n"
+		"wg:wait() assert(n == 2000, n)");
+}
+END_TEST
+
+START_TEST(a_bounded_queue_under_mutex_and_cond_loses_nothing)
+{
+	task_ok("local mu = goroutine.mutex() local changed = goroutine.cond(mu)\n"
+		"local queue, out, wg = {}, {}, goroutine.wait_group() wg:add(6)\n"
+		"for p = 1, 3 do goroutine.spawn(function() for i = 1, 40 do\n"
+		"  mu:lock() while #queue >= 4 do changed:wait() end\n"
+		"  queue[#queue + 1] = {p = p, i = i} changed:broadcast() mu:unlock() end "
+	        "wg:done() end) end\n"
+		"for c = 1, 3 do goroutine.spawn(function() for i = 1, 40 do\n"
+		"  mu:lock() while #queue == 0 do changed:wait() end\n"
+		"  local x = table.remove(queue, 1) out[x.p * 100 + x.i] = (out[x.p * 100 + "
+	        "x.i] or 0) + 1\n"
+		"  changed:broadcast() mu:unlock() end wg:done() end) end\n"
+		"wg:wait() local n = 0 for _, v in pairs(out) do assert(v == 1) n = n + 1 end\n"
+		"assert(n == 120 and #queue == 0, n)");
+}
+END_TEST
+
+START_TEST(channels_and_atomics_are_meetings)
+{
+	task_ok("local ch, t, ready = goroutine.channel(), {}, goroutine.atomic_int(0)\n"
+		"goroutine.spawn(function() t.x = 1 ch:send(t) t.y = 2 ready:store(1) end)\n"
+		"local got = ch:receive() assert(got == t and t.x == 1)\n"
+		"while ready:load() == 0 do goroutine.sleep(1) end assert(t.y == 2)\n"
+		"local done = goroutine.channel()\n"
+		"goroutine.spawn(function() t.z = 3 done:close() end)\n"
+		"done:receive() assert(t.z == 3)");
+}
+END_TEST
+
+START_TEST(once_and_semaphores_are_meetings)
+{
+	task_ok("local once, conf, wg = goroutine.once(), {}, goroutine.wait_group() "
+	        "wg:add(10)\n"
+		"local sem, sum = goroutine.semaphore(1), 0\n"
+		"for i = 1, 10 do goroutine.spawn(function()\n"
+		"  once:call(function() conf.n = (conf.n or 0) + 1 end) assert(conf.n == 1)\n"
+		"  sem:acquire() sum = sum + i sem:release() wg:done() end) end\n"
+		"wg:wait() assert(conf.n == 1 and sum == 55, sum)");
 }
 END_TEST
 
@@ -178,4 +230,6 @@ SL_CHECK_MAIN("share", keys_of_a_captured_table_arrive_from_all_sides,
 	arguments_are_copies, globals_that_the_code_names_are_merged,
 	one_that_dies_publishes_nothing, pool_tasks_fill_what_they_captured,
 	a_later_release_wins_and_values_are_whole, generations_pass_it_on,
-	loops_keep_their_own_variables)
+	loops_keep_their_own_variables, a_counter_under_a_mutex_counts_exactly,
+	a_bounded_queue_under_mutex_and_cond_loses_nothing, channels_and_atomics_are_meetings,
+	once_and_semaphores_are_meetings)
