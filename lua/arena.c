@@ -51,6 +51,7 @@ bool sl_account_charge(struct sl_account *account, size_t bytes)
 
 	if (account->limit && used > account->limit) {
 		atomic_fetch_sub(&account->used, bytes);
+		atomic_store(&account->refused, true);
 		return false;
 	}
 	while (used > peak && !atomic_compare_exchange_weak(&account->peak, &peak, used))

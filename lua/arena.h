@@ -23,7 +23,8 @@ enum {
 struct sl_account {
 	_Atomic size_t used; /* bytes */
 	_Atomic size_t peak;
-	size_t limit; /* immutable once shared; 0: none */
+	size_t limit;         /* immutable once shared; 0: none */
+	_Atomic bool refused; /* somebody has met the limit */
 };
 
 /* False, and nothing charged, when that would pass the limit. */

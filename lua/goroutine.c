@@ -150,6 +150,8 @@ static void end(struct sl_goroutine *goroutine, struct sl_outcome *outcome)
 	int64_t now = sl_clock_monotonic_ns();
 
 	atomic_store(&goroutine->worker, NULL);
+	if (!outcome->ok && atomic_load(&runtime->account.refused))
+		sl_runtime_note_memory(runtime, outcome);
 	if (goroutine->home.L)
 		sl_handle_list_each_idle(
 			&goroutine->home.handles, sl_wait_group_missed, goroutine);

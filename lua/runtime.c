@@ -220,6 +220,18 @@ void sl_runtime_cancel(struct sl_runtime *runtime, const char *why)
 	sl_runtime_stop_scope(runtime, runtime->scope);
 }
 
+void sl_runtime_note_memory(struct sl_runtime *runtime, const struct sl_outcome *outcome)
+{
+	struct sl_bytes message = sl_outcome_message(outcome);
+
+	if (!memmem(message.data, message.size, "not enough memory", 17))
+		return;
+	pthread_mutex_lock(&runtime->lock);
+	runtime->exhausted = true;
+	pthread_mutex_unlock(&runtime->lock);
+	sl_runtime_stop_scope(runtime, runtime->scope);
+}
+
 void sl_runtime_exit(struct sl_runtime *runtime, int status)
 {
 	pthread_mutex_lock(&runtime->lock);
@@ -260,7 +272,11 @@ static enum sl_state judge(
 		result->message = sl_bytes_of(runtime->why);
 		return SL_STATE_CANCELLED;
 	}
-	if (runtime->exited) {
+	if (runtime->exhausted) {
+		snprintf(text, size, "the task's memory limit of %zu bytes is reached",
+			runtime->account.limit);
+		result->message = sl_bytes_of(text);
+	} else if (runtime->exited) {
 		result->ok = runtime->exit_status == 0;
 		if (!result->ok) {
 			snprintf(text, size, "exit status %d", runtime->exit_status);
@@ -276,7 +292,7 @@ static enum sl_state finish(struct sl_runtime *runtime, double cpu_ms_before)
 {
 	struct sl_event event = {.kind = SL_EVENT_RESULT};
 	struct sl_event_result *result = &event.result;
-	char text[64];
+	char text[96];
 	enum sl_state state = judge(runtime, result, text, sizeof(text));
 
 	result->duration_ms = (double)(sl_clock_monotonic_ns() - runtime->started_ns) / 1e6;

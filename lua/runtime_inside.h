@@ -55,6 +55,7 @@ struct sl_runtime {
 	struct sl_pool *pools;     /* guarded by: lock */
 	bool cancelled;            /* guarded by: lock */
 	char why[256];             /* guarded by: lock; of cancelled */
+	bool exhausted;            /* guarded by: lock; the task's memory limit ended it */
 	bool exited;               /* guarded by: lock; os.exit() */
 	int exit_status;           /* guarded by: lock */
 	struct sl_outcome outcome; /* of the task's function; main's end, then run()'s */
@@ -81,6 +82,10 @@ int sl_runtime_wait_drained(lua_State *L, uint64_t mark, int n_results);
 /* The same, at most until @deadline_ns (0: for ever), to go on in @k(L, LUA_YIELD, ctx). */
 int sl_runtime_wait_drained_to(
 	lua_State *L, uint64_t mark, int64_t deadline_ns, lua_KContext ctx, lua_KFunction k);
+
+/* A goroutine ended with @outcome for lack of memory: if it is the task's that is used up, the
+ * task ends too. */
+void sl_runtime_note_memory(struct sl_runtime *runtime, const struct sl_outcome *outcome);
 
 /* Ends the task as os.exit() does. */
 void sl_runtime_exit(struct sl_runtime *runtime, int status);
