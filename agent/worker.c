@@ -173,12 +173,21 @@ static void on_drained(void *ctx)
 	sl_runtime_drained(self->runtime);
 }
 
+/* A thread of the runtime sits in C for ever: what there is to say is said, and the process
+ * ends with it. On the reactor. */
+static void abandon(void *ctx, enum sl_state state)
+{
+	struct worker *self = ctx;
+
+	_exit(sl_outbox_finish(self->outbox, state, NULL) == 0 ? 0 : 1);
+}
+
 /* The watches and the runtime that they belong to. The socket is watched once the task is here.
  */
 static int make_runtime(struct worker *self, size_t task_memory_bytes, struct sl_error *err)
 {
 	struct sl_runtime_config config = {.task_memory_bytes = task_memory_bytes};
-	struct sl_runtime_host host = {.ctx = self, .emit = emit};
+	struct sl_runtime_host host = {.ctx = self, .emit = emit, .abandon = abandon};
 	struct sl_reactor *reactor;
 	int result = sl_runtime_new(&config, &host, &self->runtime, err);
 
