@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include "common/error.h"
 #include "lua/image.h"
@@ -77,7 +78,27 @@ static int furnish(
 	return sl_fail(err, SL_ENOMEM, "not enough memory");
 }
 
-/* The keys that move_in() sets are in the image already: nothing is allocated. */
+/* Has the state in @home, which was made elsewhere, live here. The keys that move_in() sets are
+ * there already: nothing is allocated. */
+static void settle(struct sl_home *home)
+{
+	*(struct sl_home **)lua_getextraspace(home->L) = home;
+	*(struct sl_home **)lua_getextraspace(home->co) = home;
+	move_in(home->L, home);
+}
+
+static bool take_spare(struct sl_home *home, struct sl_home_model *model)
+{
+	struct sl_home *spare = atomic_exchange(&model->spare, NULL);
+
+	if (!spare)
+		return false;
+	*home = *spare;
+	free(spare);
+	settle(home);
+	return true;
+}
+
 static int thaw(struct sl_home *home, const struct sl_image *image, struct sl_error *err)
 {
 	*home = (struct sl_home){0};
@@ -86,9 +107,7 @@ static int thaw(struct sl_home *home, const struct sl_image *image, struct sl_er
 		home->L = home->co = NULL;
 		return sl_fail(err, SL_ENOMEM, "not enough memory");
 	}
-	*(struct sl_home **)lua_getextraspace(home->L) = home;
-	*(struct sl_home **)lua_getextraspace(home->co) = home;
-	move_in(home->L, home);
+	settle(home);
 	return 0;
 }
 
@@ -117,7 +136,9 @@ int sl_home_init(struct sl_home *home, struct sl_home_model *model,
 		freeze(model);
 		image = atomic_load(&model->image);
 	}
-	code = image ? thaw(home, image, err) : furnish(home, model, err);
+	code = take_spare(home, model) ? 0
+	       : image                 ? thaw(home, image, err)
+	                               : furnish(home, model, err);
 	if (code == 0)
 		home->goroutine = goroutine;
 	return code;
@@ -165,6 +186,22 @@ static int l_fill(lua_State *L)
 	return 0;
 }
 
+/* So that the first task, which is often the only goroutine too, starts at once. */
+static int make_spare(struct sl_home_model *model, struct sl_error *err)
+{
+	struct sl_home *spare = malloc(sizeof(*spare));
+	int code;
+
+	if (!spare)
+		return sl_fail(err, SL_ENOMEM, "not enough memory");
+	code = furnish(spare, model, err);
+	if (code == 0)
+		atomic_store(&model->spare, spare);
+	else
+		free(spare);
+	return code;
+}
+
 int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
 	size_t limit_bytes, struct sl_error *err)
 {
@@ -181,11 +218,16 @@ int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
 	sl_home_deinit(&home);
 	if (!model->names)
 		return sl_fail(err, SL_ENOMEM, "not enough memory");
-	return 0;
+	return make_spare(model, err);
 }
 
 void sl_home_model_deinit(struct sl_home_model *model)
 {
+	struct sl_home *spare = atomic_load(&model->spare);
+
+	if (spare)
+		sl_home_deinit(spare);
+	free(spare);
 	sl_names_free(model->names);
 	sl_image_free(atomic_load(&model->image));
 	*model = (struct sl_home_model){0};

@@ -5,8 +5,9 @@
  * Home: one Lua state in an arena of its own, furnished with all that a task
  * may use, and what has to be given back when it is dropped.
  *
- * The first states of a runtime are furnished one by one; when it turns out to
- * need more, the rest are made of an image of one.
+ * The first state of a runtime is furnished before it is needed, the next ones
+ * one by one; when it turns out to need more, the rest are made of an image of
+ * one.
  *
  * Threads: the one that runs the goroutine; a model may be used from any.
  */
@@ -28,6 +29,7 @@ struct sl_home_model {
 	size_t limit_bytes; /* of one state */
 	struct sl_names *names;
 	_Atomic unsigned n_made;
+	struct sl_home *_Atomic spare;  /* made in advance, for the first; NULL: taken */
 	struct sl_image *_Atomic image; /* NULL: not yet, or it can't be frozen */
 };
 
