@@ -94,13 +94,15 @@ uint64_t sl_permits_available(struct sl_permits *permits)
 bool sl_permits_enter(struct sl_goroutine *goroutine, struct sl_wait *wait)
 {
 	struct sl_permits *permits = wait->object;
+	bool taken;
 
 	pthread_mutex_lock(&permits->lock);
-	wait->granted = take_locked(permits, wait->token, goroutine);
-	if (!wait->granted)
+	taken = take_locked(permits, wait->token, goroutine);
+	wait->granted = taken;
+	if (!taken)
 		sl_waiters_add(&permits->waiters, &wait->waiter);
 	pthread_mutex_unlock(&permits->lock);
-	return !wait->granted;
+	return !taken;
 }
 
 void sl_permits_leave(struct sl_goroutine *goroutine, struct sl_wait *wait)

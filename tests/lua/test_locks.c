@@ -9,6 +9,13 @@
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 
+/* TSan takes each wait for a call that never returns, and can count only so many. */
+#ifdef __SANITIZE_THREAD__
+#define ROUNDS "50"
+#else
+#define ROUNDS "1000"
+#endif
+
 static struct task_run run;
 
 START_TEST(a_mutex_is_held_by_one_at_a_time)
@@ -17,12 +24,12 @@ START_TEST(a_mutex_is_held_by_one_at_a_time)
 		"  goroutine.atomic_int()\n"
 		"local wg = goroutine.wait_group() wg:add(100)\n"
 		"for i = 1, 100 do goroutine.spawn(function()\n"
-		"  for k = 1, 1000 do\n"
+		"  for k = 1, " ROUNDS " do\n"
 		"    mu:lock() assert(inside:inc() == 1)\n"
 		"    n:store(n:load() + 1)\n"
 		"    assert(inside:dec() == 0) mu:unlock()\n"
 		"  end wg:done() end) end\n"
-		"wg:wait() assert(n:load() == 100000, n:load())");
+		"wg:wait() assert(n:load() == 100 * " ROUNDS ", n:load())");
 }
 END_TEST
 
