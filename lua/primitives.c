@@ -10,6 +10,7 @@
 #include "lua/context.h"
 #include "lua/mutex.h"
 #include "lua/once.h"
+#include "lua/pipeline.h"
 #include "lua/rwmutex.h"
 #include "lua/select.h"
 #include "lua/semaphore.h"
@@ -53,8 +54,11 @@ void sl_primitives_open(lua_State *L)
 		{"channel", sl_channel_create},
 		{"cond", sl_cond_create},
 		{"context", sl_context_create},
+		{"fan_in", sl_fan_in},
+		{"fan_out", sl_fan_out},
 		{"mutex", sl_mutex_create},
 		{"once", sl_once_create},
+		{"pipeline", sl_pipeline},
 		{"rwmutex", sl_rwmutex_create},
 		{"select", sl_select},
 		{"select_timeout", sl_select_timeout},
