@@ -24,6 +24,7 @@ struct sl_notify {
 	void (*describe)(void *ctx, char *out, size_t size);
 	void *ctx;
 	struct sl_loop_timer *status;
+	int64_t told_ms; /* monotonic: the last status */
 	struct sl_loop_timer *watchdog;
 	int64_t feed_every_ms; /* 0: there is no watchdog */
 	bool ready;
@@ -43,6 +44,7 @@ static void tell_status(struct sl_notify *notify, const char *what)
 {
 	char status[160] = "", text[256];
 
+	notify->told_ms = sl_clock_monotonic_ms();
 	notify->describe(notify->ctx, status, sizeof(status));
 	snprintf(text, sizeof(text), "%sSTATUS=%s", what, status);
 	tell(notify, text);
@@ -157,9 +159,12 @@ void sl_notify_ready(struct sl_notify *notify)
 
 void sl_notify_changed(struct sl_notify *notify)
 {
+	int64_t wait_ms;
+
 	if (!notify || !notify->ready || sl_loop_timer_is_set(notify->status))
 		return;
-	sl_loop_timer_set(notify->status, STATUS_EVERY_MS);
+	wait_ms = notify->told_ms + STATUS_EVERY_MS - sl_clock_monotonic_ms();
+	sl_loop_timer_set(notify->status, wait_ms > 0 ? wait_ms : 0);
 }
 
 void sl_notify_stopping(struct sl_notify *notify)

@@ -4,18 +4,48 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
 
-static const char *program_name = "sloth"; /* immutable after the first sl_log_setup() */
+static const char *program_name; /* immutable after the first sl_log_setup() */
+static bool for_journal;         /* immutable after the first sl_log_setup() */
 static _Atomic int threshold = SL_LOG_INFO;
+
+/* Whether stderr is the journal's, which wants to be told how important a line is, and knows
+ * itself whose it is: then JOURNAL_STREAM has its device and inode. */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat found;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &found) == 0 && found.st_dev == device &&
+	       found.st_ino == inode;
+}
+
+/* What stands in front of a line. */
+static int write_prefix(char *out, size_t size, enum sl_log_level level)
+{
+	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG};
+
+	if (for_journal)
+		return snprintf(out, size, "<%d>", priorities[level]);
+	return snprintf(
+		out, size, "%s: %s: ", program_name ? program_name : "sloth", names[level]);
+}
 
 void sl_log_setup(const char *program, enum sl_log_level level)
 {
-	if (program_name != program)
+	if (!program_name) {
 		program_name = program;
+		for_journal = is_journal();
+	}
 	threshold = (int)level;
 }
 
@@ -41,7 +71,7 @@ void sl_log(enum sl_log_level level, const char *fmt, ...)
 
 	if (!sl_log_on(level))
 		return;
-	n = snprintf(line, sizeof(line), "%s: %s: ", program_name, names[level]);
+	n = write_prefix(line, sizeof(line), level);
 	va_start(args, fmt);
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, args);
 	va_end(args);

@@ -5,6 +5,9 @@
  * Log: what the program says about itself, one event a line on stderr: a
  * constant phrase, then key=value. What tasks log is an event, not this.
  *
+ * Where stderr is systemd's journal, a line begins with its priority instead of
+ * program and level.
+ *
  * Threads: any; one line is one write.
  */
 

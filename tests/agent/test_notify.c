@@ -110,7 +110,7 @@ START_TEST(many_changes_are_told_once)
 	told();
 	for (int i = 0; i < 1000; i++)
 		sl_notify_changed(notify);
-	ck_assert_str_eq(told(), "");
+	ck_assert_str_eq(told(), ""); /* told a moment ago */
 	ck_assert_str_eq(wait_told(), "STATUS=busy 2");
 	ck_assert_int_eq(n_described, 2);
 }

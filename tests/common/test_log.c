@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/log.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/support/check_main.h"
@@ -62,6 +66,30 @@ START_TEST(an_endless_line_is_cut_and_still_ends)
 }
 END_TEST
 
+START_TEST(the_journal_gets_the_priority_instead)
+{
+	struct stat here;
+	char stream[64];
+
+	ck_assert_int_eq(fstat(STDERR_FILENO, &here), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)here.st_dev,
+		(unsigned long long)here.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	sl_log_setup("prog", SL_LOG_INFO);
+	ck_assert_str_eq(stderr_of(SL_LOG_ERROR, "a\n<0>b"), "<3>a?<0>b\n");
+	ck_assert_str_eq(stderr_of(SL_LOG_INFO, "c"), "<6>c\n");
+}
+END_TEST
+
+START_TEST(a_stderr_that_is_not_the_journals_is_written_to_as_ever)
+{
+	setenv("JOURNAL_STREAM", "1:2", 1);
+	sl_log_setup("prog", SL_LOG_INFO);
+	ck_assert_str_eq(stderr_of(SL_LOG_ERROR, "a"), "prog: error: a\n");
+}
+END_TEST
+
 SL_CHECK_MAIN("log", a_line_names_program_level_and_event,
 	what_is_below_the_threshold_is_left_out, a_peer_can_not_forge_a_second_line,
-	an_endless_line_is_cut_and_still_ends)
+	an_endless_line_is_cut_and_still_ends, the_journal_gets_the_priority_instead,
+	a_stderr_that_is_not_the_journals_is_written_to_as_ever)
