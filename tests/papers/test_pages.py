@@ -166,6 +166,12 @@ class Pages(unittest.TestCase):
         in_page = re.findall(r"\*\w+:(\w+)\*\(", "\n".join(lines))
         self.same(methods, in_page, "sloth-goroutine.7")
 
+    def test_the_debian_package_is_built_with_what_quickstart_installs(self):
+        text = source("packaging/quickstart")
+        needed = set(re.findall(r"\S+-dev|check", re.search(r"packages='(.*?)'", text, re.S)[1]))
+        built_with = set(re.findall(r"^ (\S+?),", source("packaging/debian/control"), re.M))
+        self.assertEqual(sorted(needed - built_with - {"libc6-dev"}), [])
+
     def test_pages_can_be_read(self):
         if not shutil.which("scdoc"):
             self.skipTest("scdoc is not installed")
@@ -212,7 +218,7 @@ def functions_of_a_task():
         for module, functions in pairs(package.loaded) do
           if not standard[module] then
             for name, value in pairs(functions) do
-              if type(value) == "function" then print(module .. "." .. name) end
+              if type(value) == "function" and name:sub(1, 1) ~= "_" then print(module .. "." .. name) end
             end
           end
         end"""
