@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "lua/call.h"
 #include "lua/channel.h"
+#include "lua/context_run.h"
 #include "lua/handle.h"
 #include "lua/message.h"
 #include "lua/runtime_inside.h"
@@ -329,12 +330,27 @@ static int l_deadline(lua_State *L)
 	return 2;
 }
 
+static const char *reason_at_1(lua_State *L)
+{
+	return reason(check(L));
+}
+
+/* ctx:run(fn, ...) */
+static int l_run(lua_State *L)
+{
+	struct context *context = check(L);
+
+	luaL_checktype(L, 2, LUA_TFUNCTION);
+	return sl_context_run(L, context->done, reason_at_1);
+}
+
 const luaL_Reg sl_context_methods[] = {
 	{"cancel", l_cancel},
 	{"deadline", l_deadline},
 	{"done", l_done},
 	{"err", l_err},
 	{"is_cancelled", l_is_cancelled},
+	{"run", l_run},
 	{"value", l_value},
 	{"with_cancel", l_with_cancel},
 	{"with_deadline", l_with_deadline},

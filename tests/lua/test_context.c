@@ -4,6 +4,8 @@
  * Contexts: what is cancelled with what, and who learns of it.
  */
 
+#include <stdio.h>
+
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 
@@ -84,13 +86,58 @@ START_TEST(values_are_found_upwards)
 }
 END_TEST
 
+START_TEST(what_runs_under_it_ends_with_it)
+{
+	static const char *const waits[] = {
+		"goroutine.channel():receive()",
+		"goroutine.channel():send(1)",
+		"local mu = goroutine.mutex() mu:lock() mu:lock()",
+		"local s = goroutine.semaphore(1) s:acquire() s:acquire()",
+		"local c = goroutine.cond() c:get_mutex():lock() c:wait()",
+		"local wg = goroutine.wait_group() wg:add() wg:wait()",
+		"goroutine.sleep(100000)",
+		"goroutine.select{{channel = goroutine.channel(), receive = true}}",
+		"goroutine.await(goroutine.async(function() goroutine.sleep(100000) end))",
+		"while true do end",
+	};
+	char text[1024];
+
+	for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+		snprintf(text, sizeof(text),
+			"local root = goroutine.context()\n"
+			"local ok, e = root:with_timeout(10):run(function() %s end)\n"
+			"assert(ok == false and e == 'context deadline exceeded', e)\n"
+			"local ctx, cancel = root:with_cancel()\n"
+			"goroutine.spawn(function() goroutine.sleep(10) cancel() end)\n"
+			"ok, e = ctx:run(function() %s end)\n"
+			"assert(ok == false and e == 'context canceled', e)",
+			waits[i], waits[i]);
+		task_ok(text);
+	}
+}
+END_TEST
+
+START_TEST(what_ends_before_it_gives_its_results)
+{
+	task_ok("local ctx, n = goroutine.context(), 0\n"
+		"local t = table.pack(ctx:run(function(a) n = a return a, nil end, 3))\n"
+		"assert(t.n == 3 and t[1] == true and t[2] == 3 and n == 3)\n"
+		"local ok, e, tb = ctx:run(function() error('x', 0) end)\n"
+		"assert(ok == false and e == 'x' and tb)\n"
+		"ok, e = ctx:run(function() return nil, 'no' end) assert(not ok and e == "
+		"'no')\n"
+		"ctx:cancel() ok, e = ctx:run(function() n = 100 end)\n"
+		"assert(ok == false and e == 'context canceled' and n == 3)");
+}
+END_TEST
+
 START_TEST(many_read_one_value)
 {
 	task_ok("local ctx = goroutine.context():with_value('t', {a = {b = {1, 2, 3}}})\n"
 		"local wg = goroutine.wait_group() wg:add(16)\n"
 		"for g = 1, 16 do goroutine.spawn(function()\n"
 		"  for i = 1, 100 do local t = ctx:value('t') assert(#t.a.b == 3) t.a = nil "
-	        "end\n"
+		"end\n"
 		"  wg:done() end) end wg:wait()");
 }
 END_TEST
@@ -109,6 +156,8 @@ START_TEST(misuse_raises_and_says_what)
 			"boolean, not a table)"},
 		{"goroutine.context():with_value('k', io.tmpfile())",
 			"cannot send value along with a context: open file"},
+		{"goroutine.context():run(5)",
+			"bad argument #1 to 'run' (function expected, got number)"},
 		{"goroutine.context():done():close()",
 			"close of a channel that is for receiving only"},
 		{"goroutine.context():done():send(1)",
@@ -146,4 +195,5 @@ END_TEST
 SL_CHECK_MAIN("lua/context", it_is_cancelled_by_hand,
 	children_go_with_their_parents_and_not_the_other_way, time_ends_it,
 	done_is_a_case_of_select, values_are_found_upwards, many_read_one_value,
+	what_runs_under_it_ends_with_it, what_ends_before_it_gives_its_results,
 	misuse_raises_and_says_what, many_come_and_go_while_it_is_cancelled)
