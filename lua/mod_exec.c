@@ -363,17 +363,8 @@ int sl_open_exec(lua_State *L)
 
 /* ---- os.execute ---- */
 
-static int executed(lua_State *L, int status, lua_KContext ctx)
+int sl_exec_push_end(lua_State *L, struct sl_process_end end)
 {
-	struct run *run = lua_touserdata(L, SLOT_RUN);
-	struct sl_process_end end;
-
-	(void)status;
-	if (sl_process_step(run->process, NULL) != SL_PROCESS_OVER) {
-		sl_goroutine_prepare(L, &sl_process_wait_kind, run->process, 0);
-		return sl_goroutine_wait(L, ctx, executed);
-	}
-	end = sl_process_end(run->process);
 	if (end.signum == 0 && end.exit_code == 0)
 		lua_pushboolean(L, true);
 	else
@@ -381,6 +372,17 @@ static int executed(lua_State *L, int status, lua_KContext ctx)
 	lua_pushstring(L, end.signum == 0 ? "exit" : "signal");
 	lua_pushinteger(L, end.signum == 0 ? end.exit_code : end.signum);
 	return 3;
+}
+
+static int executed(lua_State *L, int status, lua_KContext ctx)
+{
+	struct run *run = lua_touserdata(L, SLOT_RUN);
+
+	(void)status;
+	if (sl_process_step(run->process, NULL) == SL_PROCESS_OVER)
+		return sl_exec_push_end(L, sl_process_end(run->process));
+	sl_goroutine_prepare(L, &sl_process_wait_kind, run->process, 0);
+	return sl_goroutine_wait(L, ctx, executed);
 }
 
 int sl_exec_os_execute(lua_State *L)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lua/home.h"
+#include "lua/mod_popen.h"
 #include "lua/modules.h"
 #include "lua/runtime_inside.h"
 #include "lua/scheduler.h"
@@ -62,7 +63,8 @@ static void redirect(lua_State *L, const char *name, FILE *file)
 
 /* ---- writing ---- */
 
-static lua_CFunction std_write, std_file_write;
+static lua_CFunction std_write, std_close, std_file_write, std_file_read, std_file_lines,
+	std_file_close, std_file_leave;
 
 /* Whether @index is one of our streams. */
 static FILE *our_stream(lua_State *L, int index)
@@ -119,7 +121,39 @@ static int l_file_write(lua_State *L)
 {
 	FILE *file = our_stream(L, 1);
 
-	return file ? write_joined(L, file, 1, 2) : std_file_write(L);
+	return file ? write_joined(L, file, 1, 2) : sl_popen_write(L, std_file_write);
+}
+
+/* ---- the methods that files of popen()'s do in their own way ---- */
+
+/* file:read(...) */
+static int l_file_read(lua_State *L)
+{
+	return sl_popen_read(L, std_file_read);
+}
+
+/* file:lines(...) */
+static int l_file_lines(lua_State *L)
+{
+	return sl_popen_lines(L, std_file_lines, l_file_read);
+}
+
+/* file:close() */
+static int l_file_close(lua_State *L)
+{
+	return sl_popen_close(L, std_file_close);
+}
+
+/* io.close([file]) */
+static int l_close(lua_State *L)
+{
+	return sl_popen_close(L, std_close);
+}
+
+/* __close */
+static int l_file_leave(lua_State *L)
+{
+	return sl_popen_close(L, std_file_leave);
 }
 
 /* ---- opening: an open file must be closed when its state goes ---- */
@@ -136,19 +170,25 @@ OPENS(input)
 OPENS(lines)
 OPENS(open)
 OPENS(output)
-OPENS(popen)
 OPENS(tmpfile)
+
+/* io.popen(command[, mode]) */
+static int l_popen(lua_State *L)
+{
+	sl_home_of(L)->has_finalizers = true;
+	return sl_popen(L);
+}
 
 static const struct {
 	const char *name;
 	lua_CFunction function;
 	lua_CFunction *standard;
 } replaced[] = {
+	{"close", l_close, &std_close},
 	{"input", l_input, &std_input},
 	{"lines", l_lines, &std_lines},
 	{"open", l_open, &std_open},
 	{"output", l_output, &std_output},
-	{"popen", l_popen, &std_popen},
 	{"tmpfile", l_tmpfile, &std_tmpfile},
 	{"write", l_write, &std_write},
 };
@@ -173,7 +213,11 @@ static void ask(void)
 	for (size_t i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
 		*replaced[i].standard = standard(asked, replaced[i].name);
 	luaL_getmetatable(asked, LUA_FILEHANDLE);
+	std_file_leave = standard(asked, "__close");
 	lua_getfield(asked, -1, "__index");
+	std_file_close = standard(asked, "close");
+	std_file_lines = standard(asked, "lines");
+	std_file_read = standard(asked, "read");
 	std_file_write = standard(asked, "write");
 	lua_pop(asked, 2);
 	open_streams();
@@ -181,6 +225,14 @@ static void ask(void)
 
 void sl_furnish_io(lua_State *L)
 {
+	static const luaL_Reg methods[] = {
+		{"close", l_file_close},
+		{"lines", l_file_lines},
+		{"read", l_file_read},
+		{"write", l_file_write},
+		{NULL, NULL},
+	};
+
 	lua_getglobal(L, "io");
 	asked = L;
 	pthread_once(&once, ask);
@@ -188,13 +240,16 @@ void sl_furnish_io(lua_State *L)
 		lua_pushcfunction(L, replaced[i].function);
 		lua_setfield(L, -2, replaced[i].name);
 	}
+	lua_pushcfunction(L, l_popen);
+	lua_setfield(L, -2, "popen");
 	redirect(L, "stdout", streams[1]);
 	redirect(L, "stderr", streams[2]);
 	lua_pop(L, 1);
 
 	luaL_getmetatable(L, LUA_FILEHANDLE);
+	lua_pushcfunction(L, l_file_leave);
+	lua_setfield(L, -2, "__close");
 	lua_getfield(L, -1, "__index");
-	lua_pushcfunction(L, l_file_write);
-	lua_setfield(L, -2, "write");
+	luaL_setfuncs(L, methods, 0);
 	lua_pop(L, 2);
 }

@@ -33,6 +33,10 @@ int sl_open_log(lua_State *L);
 /* os.execute([command]) */
 int sl_exec_os_execute(lua_State *L);
 
+/* Pushes what standard Lua says of the end of a command; returns 3. [-0, +3, m] */
+struct sl_process_end;
+int sl_exec_push_end(lua_State *L, struct sl_process_end end);
+
 /* Each changes what standard Lua opened. [-0, +0, m] */
 void sl_furnish_base(lua_State *L);
 void sl_furnish_coroutine(lua_State *L);

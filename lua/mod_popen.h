@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * io.popen(): files like any other of io's, whose methods wait without a thread.
+ *
+ * Threads: the one that runs the state.
+ */
+
+#include <lua.h>
+
+/* io.popen(command[, mode]) */
+int sl_popen(lua_State *L);
+
+/* For the methods of files: what they do if the first argument is a file of popen()'s, else as
+ * @standard. A function in C returns what they return. */
+int sl_popen_read(lua_State *L, lua_CFunction standard);
+int sl_popen_lines(lua_State *L, lua_CFunction standard, lua_CFunction read);
+int sl_popen_write(lua_State *L, lua_CFunction standard);
+int sl_popen_close(lua_State *L, lua_CFunction standard);

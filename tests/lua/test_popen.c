@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * io.popen(): what standard Lua makes of it, and that nobody's thread waits.
+ */
+
+#include "tests/lua/task_run.h"
+#include "tests/support/check_main.h"
+
+static struct task_run run;
+
+START_TEST(output_is_read_in_each_format)
+{
+	task_ok("local f = assert(io.popen('echo one; echo two; printf \"12 0x1f "
+	        "1.5z\\nrest\\nend\"'))\n"
+		"assert(io.type(f) == 'file' and tostring(f):find('^file %('))\n"
+		"assert(f:read() == 'one' and f:read('L') == 'two\\n')\n"
+		"local a, b, c = f:read('n', 'n', 'n')\n"
+		"assert(a == 12 and b == 31 and c == 1.5)\n"
+		"assert(f:read(1) == 'z' and f:read('l') == '' and f:read(2) == 're')\n"
+		"assert(f:read('a') == 'st\\nend' and f:read('a') == '' and f:read('l') == "
+	        "nil)\n"
+		"assert(f:read(0) == nil)\n"
+		"local ok, how, code = f:close()\n"
+		"assert(ok == true and how == 'exit' and code == 0)\n"
+		"assert(io.type(f) == 'closed file' and not pcall(f.read, f))\n"
+		"assert(not pcall(f.close, f))");
+}
+END_TEST
+
+START_TEST(lines_go_by_as_they_come)
+{
+	task_ok("local n, f = 0, io.popen('for i in 1 2 3; do echo line $i; sleep 0.05; "
+	        "done')\n"
+		"for line in f:lines() do n = n + 1 assert(line == 'line ' .. n) end\n"
+		"assert(n == 3 and f:close())\n"
+		"f = io.popen('printf aabbcc')\n"
+		"local t = {} for s in f:lines(2) do t[#t + 1] = s end\n"
+		"assert(table.concat(t, ' ') == 'aa bb cc' and f:close())");
+}
+END_TEST
+
+START_TEST(much_is_read_and_written_whole)
+{
+	task_ok("local f = io.popen('yes | head -n 1000000')\n"
+		"assert(f:read('a') == ('y\\n'):rep(1000000) and f:close())\n"
+		"local d = fs.tmp() local p = d .. '/x'\n"
+		"f = io.popen('sleep 0.2; cat > ' .. p, 'w')\n"
+		"local text = ('0123456789'):rep(100000)\n"
+		"assert(f:write(text, 7, '\\0', 1.5) == f)\n"
+		"assert(f:close() == true and fs.read(p) == text .. '7\\0001.5')\n"
+		"fs.remove(d, {recursive = true})");
+}
+END_TEST
+
+START_TEST(close_says_how_it_ended)
+{
+	task_ok("local ok, how, code = io.popen('exit 3'):close()\n"
+		"assert(ok == nil and how == 'exit' and code == 3)\n"
+		"ok, how, code = io.close(io.popen('kill -9 $$'))\n"
+		"assert(ok == nil and how == 'signal' and code == 9)\n"
+		"local f = io.popen('true', 'w') goroutine.sleep(100)\n"
+		"local ok, e = f:write(('x'):rep(100000))\n"
+		"assert(ok == nil and e:find('roken'), e)\n"
+		"assert(not pcall(io.popen, 'true', 'rw'))\n"
+		"do local f <close> = io.popen('exit 0') end");
+}
+END_TEST
+
+START_TEST(those_that_wait_hold_no_thread)
+{
+	struct sl_runtime_config config = {.threads = 2};
+
+	task_run_with(&run, &config,
+		"local t, hs = os.clock(), {}\n"
+		"for i = 1, 30 do hs[i] = goroutine.async(function()\n"
+		"  local f = io.popen('sleep 0.5; echo x; sleep 0.5')\n"
+		"  local s = f:read() return s, f:close() end) end\n"
+		"for _, r in ipairs(goroutine.await_all(hs)) do\n"
+		"  assert(r.values[1] == 'x' and r.values[2] == true) end\n"
+		"t = os.clock() - t\n"
+		"assert(t < 10, t)\n"
+		"local n = tonumber(fs.read('/proc/self/status'):match('Threads:%s*(%d+)'))\n"
+		"assert(n < 10, n)");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(a_stopped_goroutine_takes_its_command_along)
+{
+	task_ok("for _, body in ipairs{\n"
+		"  function(f) f:read() end, function(f) f:close() end,\n"
+		"  function(f) for l in f:lines() do end end} do\n"
+		"  local ok, e = goroutine.timeout(100, function()\n"
+		"    body(io.popen('sleep 986; true')) end)\n"
+		"  assert(not ok and e == 'timeout exceeded')\n"
+		"end\n"
+		"local left = exec.run('ps -eo stat,args | grep \"^[^Z].*sleep "
+	        "[9]86\"').stdout\n"
+		"assert(left == '', left)");
+}
+END_TEST
+
+/* Where the standard functions read by themselves the thread waits, and no other. */
+START_TEST(it_is_a_file_for_the_rest_of_io_too)
+{
+	task_ok("io.input(io.popen('sleep 0.1; echo first; echo second'))\n"
+		"assert(io.read() == 'first' and io.read('a') == 'second\\n')\n"
+		"io.close(io.input())\n"
+		"io.input(io.stdin)");
+}
+END_TEST
+
+SL_CHECK_MAIN("popen", output_is_read_in_each_format, lines_go_by_as_they_come,
+	much_is_read_and_written_whole, close_says_how_it_ended, those_that_wait_hold_no_thread,
+	a_stopped_goroutine_takes_its_command_along, it_is_a_file_for_the_rest_of_io_too)
