@@ -45,6 +45,7 @@ struct sl_outbox {
 	struct sl_event_dropped dropped;
 	bool result_failed; /* the result couldn't be sent; one that says so stands for it */
 	bool closed;        /* main is gone */
+	bool finished;      /* the end has been told; whoever still speaks is too late */
 };
 
 static size_t pending_locked(const struct sl_outbox *outbox)
@@ -347,6 +348,10 @@ bool sl_outbox_emit(struct sl_outbox *outbox, const struct sl_event *event)
 	bool wait, drained;
 
 	pthread_mutex_lock(&outbox->lock);
+	if (outbox->finished) {
+		pthread_mutex_unlock(&outbox->lock);
+		return false;
+	}
 	add_locked(outbox, event);
 	if (outbox->batch.size >= SL_BATCH_BYTES) {
 		seal_locked(outbox);
@@ -423,6 +428,7 @@ int sl_outbox_finish(struct sl_outbox *outbox, enum sl_state state, struct sl_er
 	add_last_words_locked(outbox);
 	frame.number = outbox->result_failed ? SL_STATE_FAILED : state;
 	sl_link_append(&outbox->out, &frame);
+	outbox->finished = true;
 	failed = outbox->out.failed || outbox->held.failed || outbox->batch.failed;
 	pthread_mutex_unlock(&outbox->lock);
 	if (failed)

@@ -33,7 +33,8 @@ bool sl_outbox_emit(struct sl_outbox *outbox, const struct sl_event *event);
 /* Main takes @bytes more. */
 void sl_outbox_credit(struct sl_outbox *outbox, uint64_t bytes);
 
-/* Sends everything, the result last, and that the task ended in @state; then main knows all.
+/* Sends everything, the result last, and that the task ended in @state; then main knows all,
+ * and what is emitted later is lost.
  * Blocks until main has taken it. SL_ECLOSED, SL_ESYSTEM when it can't. */
 int sl_outbox_finish(
 	struct sl_outbox *outbox, enum sl_state state, struct sl_error *err) sl_must_check;

@@ -312,8 +312,8 @@ void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine)
 
 	pthread_mutex_lock(&runtime->lock);
 	snprintf(text, sizeof(text),
-		"%s%sgoroutine %llu sits in a function in C that has not come back 250 ms "
-		"after it was stopped; its worker is ended",
+		"%s%sgoroutine %llu sits in a function in C, or in a __gc, that has not come "
+		"back 250 ms after it was stopped; its worker is ended",
 		runtime->cancelled ? runtime->why : "", runtime->cancelled ? "; " : "",
 		(unsigned long long)goroutine);
 	if (runtime->cancelled)
