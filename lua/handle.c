@@ -63,10 +63,9 @@ void sl_handle_list_each_idle(
 /* __gc */
 static int l_gc(lua_State *L)
 {
-	struct handle_box *box = lua_touserdata(L, 1);
-
-	if (box && box->handle)
-		give_back(box);
+	/* Scripts find it with debug.getmetatable(), and call it with anything. */
+	if (sl_handle_at(L, 1))
+		give_back(lua_touserdata(L, 1));
 	return 0;
 }
 
@@ -166,6 +165,9 @@ struct sl_handle *sl_handle_check(lua_State *L, int arg, const char *kind)
 {
 	struct handle_box *box = luaL_checkudata(L, arg, kind);
 
+	/* Finalizers may meet one whose own has been called. */
+	if (!box->handle)
+		luaL_argerror(L, arg, "it has been finalized");
 	box->used = true;
 	return box->handle;
 }
