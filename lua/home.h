@@ -38,6 +38,7 @@ struct sl_home {
 	lua_State *co; /* a coroutine of it, for the goroutine's body */
 	struct sl_arena *arena;
 	struct sl_handle_list handles;
+	bool has_handlers; /* xpcall() has been called */
 	/* A finalizer may wait in it (an open file, a __gc of the script's): it is closed, not
 	 * just dropped. */
 	bool has_finalizers;

@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <pthread.h>
 
 #include "lua/home.h"
 #include "lua/modules.h"
@@ -29,6 +30,25 @@ static int l_setmetatable(lua_State *L)
 	lua_settop(L, 2);
 	lua_setmetatable(L, 1);
 	return 1;
+}
+
+/* Standard Lua's own, the same in each state: the first one is asked. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Thread_local lua_State *asked;
+static lua_CFunction std_xpcall;
+
+static void ask(void)
+{
+	lua_getglobal(asked, "xpcall");
+	std_xpcall = lua_tocfunction(asked, -1);
+	lua_pop(asked, 1);
+}
+
+/* xpcall(fn, handler, ...) */
+static int l_xpcall(lua_State *L)
+{
+	sl_home_of(L)->has_handlers = true;
+	return std_xpcall(L);
 }
 
 /* print(...) */
@@ -60,9 +80,12 @@ void sl_furnish_base(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{"print", l_print},
 		{"setmetatable", l_setmetatable},
+		{"xpcall", l_xpcall},
 		{NULL, NULL},
 	};
 
+	asked = L;
+	pthread_once(&once, ask);
 	lua_pushglobaltable(L);
 	luaL_setfuncs(L, functions, 0);
 	lua_pop(L, 1);

@@ -8,9 +8,11 @@
 
 #include "common/clock.h"
 #include "lua/goroutine.h"
+#include "lua/home.h"
 #include "lua/scheduler.h"
 
 #define SIGNAL SIGURG /* ignored by whoever doesn't know it */
+#define MORE_THAN_THERE_IS ((size_t)1 << 60)
 
 static void on_signal(int signum);
 
@@ -34,6 +36,10 @@ static void hook(lua_State *L, lua_Debug *info)
 		return;
 	}
 	lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+	/* A message handler is called inside of this hook, where no hook can end it. Lack of
+	 * memory is the one error that no handler hears of; it costs a collection. */
+	if (sl_home_of(L)->has_handlers)
+		lua_newuserdatauv(L, MORE_THAN_THERE_IS, 0);
 	luaL_error(L, "stopped");
 }
 
