@@ -7,6 +7,7 @@ cancel can show is in the classes below the table.
 import os
 import pathlib
 import re
+import socket
 import time
 import unittest
 
@@ -240,6 +241,48 @@ WAITS = [
         "local a, b = goroutine.channel(), goroutine.channel() "
         "goroutine.spawn(function() for v in a:iter() do b:send(v) end end) "
         "while true do a:send(1) b:receive() end"),
+    Row("a select that nothing comes to",
+        "local a, b = goroutine.channel(), goroutine.channel() goroutine.spawn(function() "
+        "goroutine.sleep(600000) a:close() end) goroutine.select({{channel = a, receive = true}, "
+        "{channel = b, send = 1}})"),
+    Row("a select whose handler loops",
+        "local a = goroutine.channel() a:close() goroutine.select({{channel = a, receive = true, "
+        "handler = function() while true do end end}})"),
+    Row("selects without end",
+        "local a = goroutine.channel() while true do goroutine.select({{channel = a, receive = "
+        "true}, {default = true}}) end"),
+    Row("a mutex held for ever",
+        "local mu = goroutine.mutex() goroutine.spawn(function() mu:lock() "
+        "while true do end end) goroutine.sleep(20) mu:lock()"),
+    Row("a lock in a comparator",
+        "local mu = goroutine.mutex() mu:lock() goroutine.spawn(function() goroutine.sleep("
+        "600000) mu:unlock() end) table.sort({3, 2, 1}, function() mu:lock() end)"),
+    Row("an rwmutex that many read",
+        "local rw = goroutine.rwmutex() goroutine.spawn_many(20, function() while true do "
+        "rw:rlock() rw:runlock() end end) while true do rw:lock() rw:unlock() end"),
+    Row("a semaphore without permits",
+        "local sem = goroutine.semaphore(1) sem:acquire() goroutine.spawn(function() "
+        "goroutine.sleep(600000) sem:release() end) sem:acquire()"),
+    Row("a cond that nobody signals",
+        "local cond = goroutine.cond() local mu = cond:get_mutex() goroutine.spawn(function() "
+        "goroutine.sleep(600000) cond:signal() end) mu:lock() cond:wait()"),
+    Row("a once that is never over",
+        "local once = goroutine.once() goroutine.spawn(function() once:call(function() while "
+        "true do end end) end) goroutine.sleep(20) once:call(print)"),
+    Row("counting for ever",
+        "local n = goroutine.atomic_int() goroutine.spawn_many(10, function() while true do "
+        "n:inc() end end) while not n:cas(-1, 0) do end"),
+    Row("a context that nobody cancels",
+        "local ctx = goroutine.context():with_timeout(600000) ctx:done():receive()"),
+    Row("a pipeline that never ends",
+        "local input = goroutine.channel() local output = goroutine.pipeline(input, {function() "
+        "while true do end end}) input:send(1) output:receive()"),
+    Row("fans in a circle",
+        "local ch = goroutine.channel(1) ch:send(1) while true do local outs = "
+        "goroutine.fan_out(ch, 10) ch = goroutine.fan_in(outs) end", "timeout", "failed",
+        memory=MEMORY),
+    Row("a server that never answers",
+        "http.get('http://127.0.0.1:SILENT/', {timeout = 600})"),
     Row("a timeout that is never over",
         "goroutine.timeout(600000, function() goroutine.sleep(600000) end)"),
     Row("timeouts in a loop",
@@ -453,12 +496,15 @@ class Evil(Case):
         self.mark = "sloth-evil-%d-%d" % (os.getpid(), time.monotonic_ns())
         self.one = self.agent("--max-tasks", 64, listen="ipc://%s/agent.sock" % self.place)
         self.client = self.one.client()
+        server = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.addCleanup(server.close)
+        self.silent = server.getsockname()[1]
         self.addCleanup(self.client.close)
         self.assertQuiet("the start")
 
     def start(self, row, body, **task):
         """Begins @body and returns the job."""
-        text = "function() %s end" % body
+        text = "function() %s end" % body.replace("SILENT", str(self.silent))
         env = dict(SLOTH_EVIL=self.mark, TMPDIR=str(self.place))
         return self.client.submit(text, name=row.name, env=env, limits=row.limits,
                                   workdir=str(self.place), **task)[0]
