@@ -159,7 +159,7 @@ class Pages(unittest.TestCase):
     def test_methods_of_handles(self):
         methods = set()
         for path in (ROOT / "lua").glob("*.c"):
-            if path.name == "mod_popen.c":
+            if path.name == "":
                 continue  # a file, as in standard Lua
             text = path.read_text()
             for body in re.findall(r"luaL_Reg \w*methods\[\] = {(.*?)};", text, re.S):
