@@ -490,10 +490,22 @@ static void leave_slots(struct sl_goroutine *goroutine, struct sl_wait *wait)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+/* It was told of a slot and has been stopped: the next one is told. */
+static void abandon_slots(struct sl_goroutine *goroutine, struct sl_wait *wait)
+{
+	struct sl_pool *pool = wait->object;
+
+	(void)goroutine;
+	pthread_mutex_lock(&pool->lock);
+	sl_waiters_wake_one(&pool->slots);
+	pthread_mutex_unlock(&pool->lock);
+}
+
 static const struct sl_wait_kind slot_kind = {
 	.name = "pool slot",
 	.enter = enter_slots,
 	.leave = leave_slots,
+	.abandon = abandon_slots,
 };
 
 static void count_rejected(struct sl_pool *pool)

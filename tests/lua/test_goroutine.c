@@ -349,6 +349,29 @@ START_TEST(a_full_queue_makes_the_submitter_wait)
 }
 END_TEST
 
+/* One thread: the task's end tells A of the slot, and A is stopped before it has its turn. */
+START_TEST(a_slot_that_a_stopped_submitter_was_told_of_is_for_the_next)
+{
+	task_run_in_turn(&run,
+		"goroutine.pool_create('p', {workers = 1, queue = 0})\n"
+		"local function submit() return goroutine.pool_submit('p', function() end) "
+		"end\n"
+		"for i = 1, 10 do\n"
+		"  local go, over = goroutine.channel(), goroutine.channel(2)\n"
+		"  goroutine.pool_submit('p', function() go:receive() end)\n"
+		"  goroutine.spawn(function() goroutine.timeout(4, submit) over:send(true) "
+		"end)\n"
+		"  goroutine.sleep(1)\n"
+		"  goroutine.spawn(function() assert(submit()) over:send(true) end)\n"
+		"  goroutine.sleep(0.5) go:send(true)\n"
+		"  local t = os.clock() while os.clock() - t < 0.004 do end\n"
+		"  over:receive() over:receive() assert(os.clock() - t < 20, i)\n"
+		"end goroutine.pool_close('p')");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s %s", run.message, run.error);
+	task_finish(&run);
+}
+END_TEST
+
 START_TEST(a_pool_task_that_waits_for_its_pool_raises)
 {
 	task_ok("goroutine.pool_create('p')\n"
@@ -523,7 +546,8 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	timeout_gives_results_and_errors, timeout_stops_the_body_and_what_it_started,
 	what_a_body_started_outlives_it_if_it_is_in_time, a_pool_runs_all_that_is_submitted,
 	a_pool_never_runs_more_than_its_workers, pool_errors_have_their_words,
-	a_full_queue_makes_the_submitter_wait, a_pool_task_that_waits_for_its_pool_raises,
+	a_full_queue_makes_the_submitter_wait,
+	a_slot_that_a_stopped_submitter_was_told_of_is_for_the_next, a_pool_task_that_waits_for_its_pool_raises,
 	a_pool_left_open_is_closed_with_a_warning, a_silent_pool_sends_no_tasks,
 	a_pool_keeps_the_last_ten_thousand_results, they_nest_ten_deep,
 	ten_thousand_wait_at_once, they_wait_inside_of_coroutines,

@@ -229,7 +229,7 @@ START_TEST(what_a_stopped_waiter_was_handed_goes_back)
 	};
 	static const char body[] =
 		"local lost, s, over, got = 0, %s, goroutine.channel(), "
-	        "goroutine.atomic_int()\n"
+		"goroutine.atomic_int()\n"
 		"for i = 1, 15 do\n"
 		"  s:%s() got:store(0)\n"
 		"  goroutine.spawn(function()\n"

@@ -147,7 +147,7 @@ START_TEST(two_selects_meet)
 		"wg:add(4)\n"
 		"for s = 1, 2 do goroutine.spawn(function() for i = 1, N do\n"
 		"  goroutine.select{{channel = a, send = s * 10000 + i}, {channel = b, send = "
-	        "s "
+		"s "
 		"* 10000 + i}}\n"
 		"end wg:done() end) end\n"
 		"for r = 1, 2 do goroutine.spawn(function() for i = 1, N do\n"
