@@ -159,8 +159,8 @@ class Pages(unittest.TestCase):
     def test_methods_of_handles(self):
         methods = set()
         for path in (ROOT / "lua").glob("*.c"):
-            if path.name == "":
-                continue  # a file, as in standard Lua
+            if path.name == "mod_io.c":
+                continue  # files, as in standard Lua
             text = path.read_text()
             for body in re.findall(r"luaL_Reg \w*methods\[\] = {(.*?)};", text, re.S):
                 methods |= {m for m in re.findall(r'{"([a-z_]+)", \w+}', body)}
