@@ -372,10 +372,6 @@ static void push_tables(lua_State *L)
 			lua_newtable(L);
 			lua_rawseti(L, -2, i);
 		}
-		if (luaL_loadbufferx(L, "local v return function() return v end", 38, "=share",
-			    "t") != LUA_OK)
-			lua_error(L);
-		lua_rawseti(L, -2, 6);
 		lua_pushvalue(L, -1);
 		lua_rawsetp(L, LUA_REGISTRYINDEX, &tables_key);
 	}
@@ -982,9 +978,25 @@ static void adopt_variable(lua_State *L, struct job *job, int slot, const void *
 	lua_rawseti(L, SLOT_SHADOWS, (lua_Integer)master->number);
 }
 
+/* Makes what makes probes: few goroutines need it. */
+static void make_probe_maker(lua_State *L)
+{
+	static const char text[] = "local v return function() return v end";
+
+	if (luaL_loadbufferx(L, text, sizeof(text) - 1, "=share", "t") != LUA_OK)
+		lua_error(L);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &tables_key);
+	lua_pushvalue(L, -2);
+	lua_rawseti(L, -2, SLOT_PROBE - SLOT_COPIES + 1);
+	lua_pop(L, 1);
+	lua_replace(L, SLOT_PROBE);
+}
+
 /* Pushes a function whose upvalue is the @i-th one of the function at @index. */
 static void push_probe(lua_State *L, int index, int i)
 {
+	if (lua_isnil(L, SLOT_PROBE))
+		make_probe_maker(L);
 	lua_pushvalue(L, SLOT_PROBE);
 	lua_call(L, 0, 1);
 	lua_upvaluejoin(L, -1, 1, index, i);
