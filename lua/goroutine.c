@@ -149,7 +149,6 @@ static void end(struct sl_goroutine *goroutine, struct sl_outcome *outcome)
 	struct sl_start start = goroutine->start;
 	int64_t now = sl_clock_monotonic_ns();
 
-	atomic_store(&goroutine->worker, NULL);
 	if (!outcome->ok && atomic_load(&runtime->account.refused))
 		sl_runtime_note_memory(runtime, outcome);
 	if (goroutine->home.L)
@@ -159,7 +158,8 @@ static void end(struct sl_goroutine *goroutine, struct sl_outcome *outcome)
 		outcome->wait_ms = (double)(goroutine->begun_ns - goroutine->started_ns) / 1e6;
 		outcome->run_ms = (double)(now - goroutine->begun_ns) / 1e6;
 	}
-	sl_home_deinit(&goroutine->home);
+	sl_home_deinit(&goroutine->home); /* finalizers can still be stopped */
+	atomic_store(&goroutine->worker, NULL);
 	if (start.ended)
 		start.ended(start.ctx, goroutine, outcome);
 	else

@@ -9,6 +9,7 @@
 #include <lua.h>
 #include <pthread.h>
 
+#include "lua/finalizer.h"
 #include "lua/home.h"
 #include "lua/modules.h"
 #include "lua/runtime_inside.h"
@@ -24,8 +25,10 @@ static int l_setmetatable(lua_State *L)
 		return luaL_error(L, "cannot change a protected metatable");
 	if (type == LUA_TTABLE) {
 		lua_pushliteral(L, "__gc");
-		if (lua_rawget(L, 2) != LUA_TNIL)
+		if (lua_rawget(L, 2) != LUA_TNIL) {
 			sl_home_of(L)->has_finalizers = true;
+			sl_finalizer_guard(L, 2);
+		}
 	}
 	lua_settop(L, 2);
 	lua_setmetatable(L, 1);

@@ -81,6 +81,28 @@ static int stop_here(lua_State *L, lua_State *co)
 	return luaL_error(L, "stopped");
 }
 
+/* Runs @co to its end on this thread, whatever it asks for. */
+static void drive_here(lua_State *L, lua_State *co, int n_args)
+{
+	struct sl_worker *worker = sl_worker_self();
+	int status, n;
+
+	for (;;) {
+		sl_goroutine_forget_request(L);
+		worker->current = co;
+		status = lua_resume(co, L, n_args, &n);
+		worker->current = L;
+		if (status != LUA_YIELD)
+			break;
+		lua_pop(co, n);
+		n_args = 0;
+		if (!sl_goroutine_requests(L) || !sl_goroutine_serve(L))
+			stop_here(L, co);
+	}
+	if (status != LUA_OK)
+		give_error(L, co, true);
+}
+
 /* Runs @co until it yields on its own account, returns or raises. */
 static int drive(lua_State *L, lua_State *co, int n_args, bool wrap)
 {
@@ -106,6 +128,21 @@ static int drive(lua_State *L, lua_State *co, int n_args, bool wrap)
 	if (status == LUA_OK || status == LUA_YIELD)
 		return give_results(L, co, n, wrap);
 	return give_error(L, co, wrap);
+}
+
+int sl_coroutine_call(lua_State *L, int n_args)
+{
+	struct sl_worker *worker = sl_worker_self();
+	lua_State *current = worker ? worker->current : NULL;
+	lua_State *co = lua_newthread(L);
+
+	lua_insert(L, 1);
+	lua_xmove(L, co, n_args + 1);
+	if (!worker) /* a state that is closed when all is over */
+		return lua_pcall(co, n_args, 0, 0) == LUA_OK ? 0 : give_error(L, co, true);
+	drive_here(L, co, n_args);
+	worker->current = current;
+	return 0;
 }
 
 static lua_State *get_coroutine(lua_State *L)

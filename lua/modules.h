@@ -37,6 +37,12 @@ int sl_exec_os_execute(lua_State *L);
 struct sl_process_end;
 int sl_exec_push_end(lua_State *L, struct sl_process_end end);
 
+/* Calls the function below its @n_args arguments on the top in a coroutine of its own, on this
+ * thread; raises what it raises, and if the goroutine has to stop. Returns 0. [-n_args-1, +0,
+ * e]
+ */
+int sl_coroutine_call(lua_State *L, int n_args);
+
 /* Each changes what standard Lua opened. [-0, +0, m] */
 void sl_furnish_base(lua_State *L);
 void sl_furnish_coroutine(lua_State *L);

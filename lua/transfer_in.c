@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "lua/finalizer.h"
 #include "lua/handle.h"
 #include "lua/home.h"
 #include "lua/names.h"
@@ -397,6 +398,13 @@ static void fill_function(
 		fill_globals(build, function);
 }
 
+/* The metatable on the top has a __gc. */
+static void note_finalizer(lua_State *L)
+{
+	sl_home_note_finalizer(L);
+	sl_finalizer_guard(L, -1);
+}
+
 /* Metatables come last: __gc counts only if it is there when the metatable is set. */
 static void set_metatables(struct build *build)
 {
@@ -410,7 +418,7 @@ static void set_metatables(struct build *build)
 		lua_rawgeti(L, SLOT_NODES, i + 1);
 		lua_rawgeti(L, SLOT_NODES, node->table->meta->mark);
 		if (sl_table_get(node->table->meta, "__gc"))
-			sl_home_note_finalizer(L);
+			note_finalizer(L);
 		lua_setmetatable(L, -2);
 		lua_pop(L, 1);
 	}

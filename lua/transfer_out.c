@@ -17,6 +17,7 @@
 
 #include "common/error.h"
 #include "lua/chunk.h"
+#include "lua/finalizer.h"
 #include "lua/handle.h"
 #include "lua/home.h"
 #include "lua/names.h"
@@ -376,11 +377,20 @@ static struct sl_value take_table(struct walk *walk, int index, const struct ste
 		(struct sl_value){.kind = SL_VALUE_TABLE, .table = table}, step);
 }
 
+static struct sl_value take_function(struct walk *walk, int index, const struct step *step);
+
 static struct sl_value take_c_function(struct walk *walk, int index, const struct step *step)
 {
 	const char *name = sl_names_function(walk->names, walk->L, index);
 	struct sl_value value;
 
+	if (sl_finalizer_is_guarded(walk->L, index)) {
+		/* The function that is guarded; it stays where it is while the walk goes on. */
+		lua_getupvalue(walk->L, index, 1);
+		value = take_function(walk, lua_gettop(walk->L), step);
+		lua_pop(walk->L, 1);
+		return value;
+	}
 	if (name)
 		return named(walk, name);
 	value = search_name(walk, index);

@@ -14,7 +14,7 @@ START_TEST(spawn_runs_with_its_arguments_and_returns_nothing)
 	task_run(&run, "local wg = goroutine.wait_group() wg:add(2)\n"
 		       "assert(select('#', goroutine.spawn(function(a, b, ...)\n"
 		       "  log.info(a, b.c, select('#', ...)) wg:done() end, 1, {c = 2}, nil, "
-	               "nil)) == 0)\n"
+		       "nil)) == 0)\n"
 		       "goroutine.spawn(function() wg:done() return 'ignored' end)\n"
 		       "wg:wait()");
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
@@ -81,7 +81,7 @@ START_TEST(wrong_arguments_raise)
 			"bad argument #2 to 'pool_create' (workers must be at least 1.0)"},
 		{"goroutine.pool_create('p', {workers = 'x'})",
 			"bad argument #2 to 'pool_create' (workers must be a number, not a "
-	                "string)"},
+			"string)"},
 		{"goroutine.pool_submit('p', 1)",
 			"bad argument #2 to 'pool_submit' (function expected, got number)"},
 		{"goroutine.wait_group().add()",
@@ -122,14 +122,14 @@ END_TEST
 START_TEST(async_gives_what_the_function_returned)
 {
 	task_ok("local h = goroutine.async(function(a, b) return a + b, nil, {x = 1}, nil end, "
-	        "1, 2)\n"
+		"1, 2)\n"
 		"local t = table.pack(goroutine.await(h))\n"
 		"assert(t.n == 5 and t[1] == true and t[2] == 3 and t[3] == nil and t[4].x == "
-	        "1)\n"
+		"1)\n"
 		"t = table.pack(goroutine.await(goroutine.async(function() end)))\n"
 		"assert(t.n == 1 and t[1] == true)\n"
 		"t = table.pack(goroutine.await(goroutine.async(function() return nil, nil "
-	        "end)))\n"
+		"end)))\n"
 		"assert(t.n == 3 and t[1] == true)");
 }
 END_TEST
@@ -137,9 +137,9 @@ END_TEST
 START_TEST(await_gives_the_error_as_it_was_raised)
 {
 	task_ok("local ok, e, tb = goroutine.await(goroutine.async(function() error('x') "
-	        "end))\n"
+		"end))\n"
 		"assert(ok == false and e == 'test.sloth:1: x' and tb:find('stack "
-	        "traceback'))\n"
+		"traceback'))\n"
 		"ok, e = goroutine.await(goroutine.async(function() error({code = 7}) end))\n"
 		"assert(not ok and e.code == 7)\n"
 		"ok, e = goroutine.await(goroutine.async(function() error() end))\n"
@@ -152,10 +152,10 @@ START_TEST(nil_and_a_message_is_a_failure)
 	task_ok("local function try(...)\n"
 		"  local t = table.pack(...)\n"
 		"  return goroutine.await(goroutine.async(function() return table.unpack(t, 1, "
-	        "t.n) end))\n"
+		"t.n) end))\n"
 		"end\n"
 		"local ok, e, tb = try(nil, 'down') assert(not ok and e == 'down' and tb == "
-	        "nil)\n"
+		"nil)\n"
 		"ok, e = try(nil, 'down', 2) assert(not ok and e == 'down')\n"
 		"assert(try(nil, 'a', 'b')) assert(try(nil, 'a', 1, 2)) assert(try(nil, 5))\n"
 		"assert(try(false, 'a')) assert(try(nil, 'a', 1.5))\n"
@@ -192,14 +192,14 @@ START_TEST(await_all_keeps_the_order_and_names_what_is_no_handle)
 		"  goroutine.sleep((20 - i) / 4) return i, nil, i * 2 end) end\n"
 		"h[21] = goroutine.async(function() error('bad') end)\n"
 		"h[22] = 'no handle' h[24] = goroutine.async(function() return nil, 'msg' "
-	        "end)\n"
+		"end)\n"
 		"local r = goroutine.await_all(h)\n"
 		"for i = 1, 20 do assert(r[i].success and r[i].values[1] == i and "
-	        "r[i].values.n == 3\n"
+		"r[i].values.n == 3\n"
 		"  and r[i].values[3] == i * 2) end\n"
 		"assert(r[21].success == false and r[21].error == 'test.sloth:4: bad')\n"
 		"assert(r[22].error == 'not an async handle' and r[23].error == 'not an async "
-	        "handle')\n"
+		"handle')\n"
 		"assert(r[24].error == 'msg' and r[25] == nil)");
 }
 END_TEST
@@ -227,7 +227,7 @@ END_TEST
 START_TEST(timeout_gives_results_and_errors)
 {
 	task_ok("local t = table.pack(goroutine.timeout(5000, function(x) return x, nil end, "
-	        "3))\n"
+		"3))\n"
 		"assert(t.n == 3 and t[1] == true and t[2] == 3)\n"
 		"local ok, e, tb = goroutine.timeout(5000, function() error('x') end)\n"
 		"assert(not ok and e == 'test.sloth:3: x' and tb)");
@@ -242,7 +242,7 @@ START_TEST(timeout_stops_the_body_and_what_it_started)
 		"  goroutine.spawn(function() goroutine.sleep(100) log.info('child') end)\n"
 		"  goroutine.async(function() goroutine.sleep(100) log.info('async') end)\n"
 		"  goroutine.timeout(10000, function() goroutine.sleep(100) log.info('inner') "
-	        "end)\n"
+		"end)\n"
 		"  log.info('body')\n"
 		"end)\n"
 		"assert(not ok and e == 'timeout exceeded' and os.clock() - t < 5)\n"
@@ -277,15 +277,16 @@ START_TEST(a_pool_runs_all_that_is_submitted)
 		"local ok, r = goroutine.pool_wait('p')\n"
 		"assert(ok == true and #r == 50, 'n=' .. #r)\n"
 		"for i = 1, 50 do assert(r[i].id == 'p-' .. i and r[i].success\n"
-		"  and r[i].values[1] == 2 * i, r[i].id .. ' ' .. tostring(r[i].values[1])) end\n"
+		"  and r[i].values[1] == 2 * i, r[i].id .. ' ' .. tostring(r[i].values[1])) "
+	        "end\n"
 		"local s = goroutine.pool_stats('p')\n"
 		"assert(s.name == 'p' and s.workers == 5 and s.active == 0 and s.completed == "
-	        "50)\n"
+		"50)\n"
 		"assert(s.failed == 0 and s.queued == 0 and s.submitted == 50 and s.rejected "
-	        "== 0)\n"
+		"== 0)\n"
 		"assert(s.capacity == 10 and s.peak_active >= 1 and s.peak_active <= 5)\n"
 		"assert(math.type(s.completed) == 'integer' and math.type(s.run_ms_avg) == "
-	        "'float')\n"
+		"'float')\n"
 		"ok, r = goroutine.pool_wait('p') assert(ok and #r == 0)\n"
 		"goroutine.pool_submit('p', function() error('x') end)\n"
 		"goroutine.pool_submit('p', function() return nil, 'y' end)\n"
@@ -322,7 +323,7 @@ START_TEST(pool_errors_have_their_words)
 		"local go = goroutine.wait_group() go:add()\n"
 		"local function task() go:wait() end\n"
 		"assert(goroutine.pool_submit('p', task)) assert(goroutine.pool_submit('p', "
-	        "task))\n"
+		"task))\n"
 		"is(nil, 'pool queue is full', goroutine.pool_submit('p', task))\n"
 		"assert(goroutine.pool_stats('p').rejected == 1)\n"
 		"local h = goroutine.async(function() return goroutine.pool_close('p') end)\n"
@@ -345,7 +346,7 @@ START_TEST(a_full_queue_makes_the_submitter_wait)
 		"assert(ok == nil and e == 'pool queue is full' and os.clock() - t >= 0.02)\n"
 		"goroutine.spawn(function() goroutine.sleep(5) go:done() end)\n"
 		"assert(goroutine.pool_submit('p', function() end) == 'p-2') "
-	        "goroutine.pool_close('p')");
+		"goroutine.pool_close('p')");
 }
 END_TEST
 
@@ -378,7 +379,7 @@ START_TEST(a_pool_task_that_waits_for_its_pool_raises)
 		"goroutine.pool_submit('p', function() goroutine.pool_wait('p') end)\n"
 		"local _, r = goroutine.pool_wait('p')\n"
 		"assert(r[1].error:find(\"pool_wait: a task of pool 'p' would wait for "
-	        "itself\"))\n"
+		"itself\"))\n"
 		"goroutine.pool_close('p')");
 }
 END_TEST
@@ -415,7 +416,7 @@ START_TEST(a_pool_keeps_the_last_ten_thousand_results)
 		"local _, r = goroutine.pool_wait('p')\n"
 		"assert(#r == 10000 and r[10000].id == 'p-10050')\n"
 		"for i = 2, #r do assert(tonumber(r[i].id:sub(3)) > tonumber(r[i - "
-	        "1].id:sub(3))) end\n"
+		"1].id:sub(3))) end\n"
 		"goroutine.pool_close('p')");
 }
 END_TEST
@@ -428,7 +429,7 @@ START_TEST(they_nest_ten_deep)
 		"  goroutine.spawn(function() require('goroutine').sleep(1) wg:done() end)\n"
 		"  local ok, v = goroutine.await(goroutine.async(down, n - 1)) assert(ok, v)\n"
 		"  ok, v = goroutine.timeout(60000, function() return v + 1 end) assert(ok, "
-	        "v)\n"
+		"v)\n"
 		"  goroutine.pool_create('p' .. n)\n"
 		"  goroutine.pool_submit('p' .. n, function() return v end)\n"
 		"  local _, r = goroutine.pool_wait('p' .. n) goroutine.pool_close('p' .. n)\n"
@@ -455,7 +456,7 @@ START_TEST(they_wait_inside_of_coroutines)
 		"  local b = coroutine.yield(a + 1) goroutine.sleep(1) error('e' .. b) end)\n"
 		"assert(select(2, coroutine.resume(co, 1)) == 2)\n"
 		"local ok, e = coroutine.resume(co, 5) assert(not ok and e == 'test.sloth:5: "
-	        "e5')\n"
+		"e5')\n"
 		"assert(coroutine.status(co) == 'dead')\n"
 		"local function deep(n) if n == 0 then goroutine.sleep(1) return 'leaf' end\n"
 		"  return coroutine.wrap(function() coroutine.yield(deep(n - 1)) end)() end\n"
@@ -475,16 +476,16 @@ START_TEST(they_wait_where_lua_cannot_yield)
 		"assert(t[1] == 1 and t[3] == 3)\n"
 		"local s = ('abc'):gsub('%w', function(c)\n"
 		"  return select(2, goroutine.await(goroutine.async(function() return "
-	        "c:upper() end))) end)\n"
+		"c:upper() end))) end)\n"
 		"assert(s == 'ABC')\n"
 		"local v = setmetatable({}, {__tostring = function() goroutine.sleep(1) return "
-	        "'v' end})\n"
+		"'v' end})\n"
 		"assert(tostring(v) == 'v')\n"
 		"package.preload.slow = function() goroutine.sleep(1) return {n = 1} end\n"
 		"assert(require('slow').n == 1)\n"
 		"t = {2, 1} table.sort(t, function(a, b)\n"
 		"  return coroutine.wrap(function() goroutine.sleep(1) return a < b end)() "
-	        "end)\n"
+		"end)\n"
 		"assert(t[1] == 1)");
 }
 END_TEST
@@ -496,7 +497,7 @@ START_TEST(open_files_are_closed_with_their_goroutine)
 	task_run_with(&run, &config,
 		"local wg = goroutine.wait_group() wg:add(10000)\n"
 		"goroutine.spawn_many(10000, function() local f = "
-	        "assert(io.open('/dev/null'))\n"
+		"assert(io.open('/dev/null'))\n"
 		"  wg:done() end) wg:wait()");
 	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
 	ck_assert_uint_eq(run.result.failed_goroutines, 0);
@@ -511,16 +512,28 @@ START_TEST(finalizers_and_close_variables_run)
 		"  keep = setmetatable({}, {__gc = function() log.info('gc') end}) end)\n"
 		"goroutine.spawn(function()\n"
 		"  local x <close> = setmetatable({}, {__close = function() log.info('close') "
-	        "end})\n"
+		"end})\n"
 		"  error('e') end)\n"
 		"goroutine.timeout(10, function()\n"
 		"  local x <close> = setmetatable({}, {__close = function() log.info('stop') "
-	        "end})\n"
+		"end})\n"
 		"  goroutine.sleep(10000) end)");
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
 	task_seen(&run, ": gc\n");
 	task_seen(&run, ": close\n");
 	task_seen(&run, ": stop\n");
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(a_table_with_a_finalizer_crosses_with_it)
+{
+	task_run(&run, "local t = setmetatable({}, {__gc = function() log.info('gc') end})\n"
+		       "local ok, has = goroutine.await(goroutine.async(function()\n"
+		       "  return getmetatable(t).__gc ~= nil end))\n"
+		       "assert(ok and has, has)");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	ck_assert_str_eq(run.log.data, "gc\ngc\n");
 	task_finish(&run);
 }
 END_TEST
@@ -552,4 +565,5 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	a_pool_keeps_the_last_ten_thousand_results, they_nest_ten_deep,
 	ten_thousand_wait_at_once, they_wait_inside_of_coroutines,
 	they_wait_where_lua_cannot_yield, open_files_are_closed_with_their_goroutine,
-	finalizers_and_close_variables_run, if_the_function_raises_the_rest_is_stopped)
+	finalizers_and_close_variables_run, a_table_with_a_finalizer_crosses_with_it,
+	if_the_function_raises_the_rest_is_stopped)

@@ -43,6 +43,9 @@ static const char *const endless[] = {
 	"  while true do pcall(goroutine.sleep, 1000) end end}) goroutine.sleep(100000)",
 	"local t = {} while true do t[#t % 1000 + 1] = ('x'):rep(1000) .. #t end",
 	"while true do ('x'):rep(100000):upper() end",
+	"setmetatable({}, {__gc = function() " LOOP " end}) collectgarbage()",
+	"setmetatable({}, {__gc = function() goroutine.sleep(1e9) end}) collectgarbage()",
+	"x = setmetatable({}, {__gc = function() " LOOP " end}) " LOOP,
 	"goroutine.sleep(1000000)",
 	"while true do pcall(goroutine.sleep, 1000000) end",
 	"goroutine.spawn(goroutine.sleep, 1e9)\n"
