@@ -357,7 +357,7 @@ START_TEST(a_slot_that_a_stopped_submitter_was_told_of_is_for_the_next)
 		"goroutine.pool_create('p', {workers = 1, queue = 0})\n"
 		"local function submit() return goroutine.pool_submit('p', function() end) "
 		"end\n"
-		"for i = 1, 10 do\n"
+		"for i = 1, 80 do\n"
 		"  local go, over = goroutine.channel(), goroutine.channel(2)\n"
 		"  goroutine.pool_submit('p', function() go:receive() end)\n"
 		"  goroutine.spawn(function() goroutine.timeout(4, submit) over:send(true) "
