@@ -271,7 +271,7 @@ START_TEST(what_a_stopped_receiver_was_handed_goes_back)
 		"    if not ok then v, ok = got:try_receive() end\n"
 		"    if ok then assert(v == i) else lost = lost + 1 end\n"
 		"  else over:receive() end\n"
-		"end assert(lost <= n / 2, lost) log.info(n)");
+		"end assert(lost <= n / 2, 'lost ' .. lost) log.info(n)");
 	ck_assert_msg(run.state == SL_STATE_DONE, "%s %s", run.message, run.error);
 	ck_assert_int_gt(atoi(run.log.data), 0);
 	task_finish(&run);

@@ -240,7 +240,7 @@ START_TEST(what_a_stopped_waiter_was_handed_goes_back)
 		"  s:%s() over:receive()\n"
 		"  if got:load() == 1 then s:%s() end\n"
 		"  if not s:try_%s() then lost = lost + 1 end s:%s()\n"
-		"end assert(lost < 8, lost)";
+		"end assert(lost < 8, 'lost ' .. lost)";
 	struct sl_runtime_config config = {.threads = 1};
 	char text[sizeof(body) + 100];
 
