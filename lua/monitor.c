@@ -112,9 +112,14 @@ int sl_monitor_new(struct sl_runtime *runtime, struct sl_monitor **out, struct s
 
 void sl_monitor_free(struct sl_monitor *monitor)
 {
+	struct sl_alarm *alarm;
+
 	if (!monitor)
 		return;
-	sl_alarm_free(monitor->alarm);
+	pthread_mutex_lock(&monitor->lock); /* whoever made it may have been any thread */
+	alarm = sl_steal(monitor->alarm);
+	pthread_mutex_unlock(&monitor->lock);
+	sl_alarm_free(alarm);
 	pthread_mutex_destroy(&monitor->lock);
 	free(monitor);
 }
