@@ -5,7 +5,7 @@
  * Share: what goroutines captured in common, merged where they meet.
  *
  * Each goroutine has its own copy of a captured table or variable. The task has
- * a master copy of each, in a Lua state of its own that only this file knows,
+ * a master copy of each, in a Lua state of its own that nobody else knows,
  * with a version for each key. To release is to compare one's copies with what
  * they were at the last meeting and to write the differences to the masters; to
  * acquire is to take from the masters what is newer than one has seen. Keys that
