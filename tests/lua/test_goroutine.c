@@ -278,7 +278,7 @@ START_TEST(a_pool_runs_all_that_is_submitted)
 		"assert(ok == true and #r == 50, 'n=' .. #r)\n"
 		"for i = 1, 50 do assert(r[i].id == 'p-' .. i and r[i].success\n"
 		"  and r[i].values[1] == 2 * i, r[i].id .. ' ' .. tostring(r[i].values[1])) "
-	        "end\n"
+		"end\n"
 		"local s = goroutine.pool_stats('p')\n"
 		"assert(s.name == 'p' and s.workers == 5 and s.active == 0 and s.completed == "
 		"50)\n"
@@ -560,10 +560,10 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	what_a_body_started_outlives_it_if_it_is_in_time, a_pool_runs_all_that_is_submitted,
 	a_pool_never_runs_more_than_its_workers, pool_errors_have_their_words,
 	a_full_queue_makes_the_submitter_wait,
-	a_slot_that_a_stopped_submitter_was_told_of_is_for_the_next, a_pool_task_that_waits_for_its_pool_raises,
-	a_pool_left_open_is_closed_with_a_warning, a_silent_pool_sends_no_tasks,
-	a_pool_keeps_the_last_ten_thousand_results, they_nest_ten_deep,
-	ten_thousand_wait_at_once, they_wait_inside_of_coroutines,
+	a_slot_that_a_stopped_submitter_was_told_of_is_for_the_next,
+	a_pool_task_that_waits_for_its_pool_raises, a_pool_left_open_is_closed_with_a_warning,
+	a_silent_pool_sends_no_tasks, a_pool_keeps_the_last_ten_thousand_results,
+	they_nest_ten_deep, ten_thousand_wait_at_once, they_wait_inside_of_coroutines,
 	they_wait_where_lua_cannot_yield, open_files_are_closed_with_their_goroutine,
 	finalizers_and_close_variables_run, a_table_with_a_finalizer_crosses_with_it,
 	if_the_function_raises_the_rest_is_stopped)

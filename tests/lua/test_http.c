@@ -42,7 +42,7 @@ START_TEST(an_answer_has_all_of_it)
 		"assert(math.type(r.status_code) == 'integer')\n"
 		"assert(r.headers['content-length'] == '5')\n"
 		"assert(r.headers['Content-Length'] == '5' and r.headers['X-THING'] == 'a, "
-	        "b')\n"
+		"b')\n"
 		"assert(r.headers.nothing == nil and r.nothing == nil)\n"
 		"assert(http == require('http'))");
 }
@@ -63,7 +63,7 @@ START_TEST(what_does_not_come_is_nil_and_why)
 		"  assert(r == nil and e:find(why), tostring(e))\n"
 		"end\n"
 		"fails('http://127.0.0.1:1/x?secret', nil, '^GET http://127.0.0.1:1/x: "
-	        ".*onnect')\n"
+		".*onnect')\n"
 		"fails('http://me:secret@127.0.0.1:1/', nil, '^GET http://127.0.0.1:1/: ')\n"
 		"fails(u'/never', {timeout = 0.2}, 'timed out')\n"
 		"fails(u'/slow', {timeout = '100ms'}, 'timed out')\n"
@@ -107,16 +107,16 @@ END_TEST
 START_TEST(requests_say_what_they_are_given)
 {
 	http_ok("local r = http.get(u'/echo', {headers = {['User-Agent'] = 'Me/1', ['X-N'] = "
-	        "7,\n"
+		"7,\n"
 		"  ['X-Empty'] = '', Accept = false}})\n"
 		"assert(r.body:find('^GET /echo HTTP/1.1\\r\\n') and r.body:find('User%-Agent: "
-	        "Me/1'))\n"
+		"Me/1'))\n"
 		"assert(r.body:find('X%-N: 7\\r') and r.body:find('X%-Empty:'), r.body)\n"
 		"assert(not r.body:find('Accept:'))\n"
 		"for _, m in ipairs{'post', 'put', 'patch'} do\n"
 		"  r = http[m](u'/echo', 'a body')\n"
 		"  assert(r.body:find('^' .. m:upper() .. ' ') and r.body:find('\\r\\n\\r\\na "
-	        "body$'))\n"
+		"body$'))\n"
 		"end\n"
 		"assert(http.post(u'/echo').body:find('^POST '))\n"
 		"assert(http.delete(u'/echo').body:find('^DELETE /echo'))\n"
@@ -173,7 +173,7 @@ START_TEST(a_stopped_goroutine_closes_its_connection)
 {
 	http_ok("local t = os.clock()\n"
 		"local ok, e = goroutine.timeout(100, function() return http.get(u'/never') "
-	        "end)\n"
+		"end)\n"
 		"assert(not ok and e == 'timeout exceeded' and os.clock() - t < 5)\n"
 		"for i = 1, 500 do\n"
 		"  if http.get(u'/lost').body == '1' then return end\n"

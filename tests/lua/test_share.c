@@ -135,7 +135,7 @@ END_TEST
 START_TEST(pool_tasks_fill_what_they_captured)
 {
 	task_ok("local out, sum = {}, 0 goroutine.pool_create('p', {workers = 4, stream = "
-	        "false})\n"
+		"false})\n"
 		"for i = 1, 200 do goroutine.pool_submit('p', function() out[i] = {n = i * i} "
 		"end) end\n"
 		"goroutine.pool_wait('p') goroutine.pool_close('p')\n"
@@ -188,11 +188,11 @@ START_TEST(a_bounded_queue_under_mutex_and_cond_loses_nothing)
 		"for p = 1, 3 do goroutine.spawn(function() for i = 1, 40 do\n"
 		"  mu:lock() while #queue >= 4 do changed:wait() end\n"
 		"  queue[#queue + 1] = {p = p, i = i} changed:broadcast() mu:unlock() end "
-	        "wg:done() end) end\n"
+		"wg:done() end) end\n"
 		"for c = 1, 3 do goroutine.spawn(function() for i = 1, 40 do\n"
 		"  mu:lock() while #queue == 0 do changed:wait() end\n"
 		"  local x = table.remove(queue, 1) out[x.p * 100 + x.i] = (out[x.p * 100 + "
-	        "x.i] or 0) + 1\n"
+		"x.i] or 0) + 1\n"
 		"  changed:broadcast() mu:unlock() end wg:done() end) end\n"
 		"wg:wait() local n = 0 for _, v in pairs(out) do assert(v == 1) n = n + 1 end\n"
 		"assert(n == 120 and #queue == 0, n)");
@@ -214,7 +214,7 @@ END_TEST
 START_TEST(once_and_semaphores_are_meetings)
 {
 	task_ok("local once, conf, wg = goroutine.once(), {}, goroutine.wait_group() "
-	        "wg:add(10)\n"
+		"wg:add(10)\n"
 		"local sem, sum = goroutine.semaphore(1), 0\n"
 		"for i = 1, 10 do goroutine.spawn(function()\n"
 		"  once:call(function() conf.n = (conf.n or 0) + 1 end) assert(conf.n == 1)\n"
