@@ -15,6 +15,8 @@ void sl_incoming_deinit(struct sl_incoming *incoming)
 
 static struct sl_bytes rest(const struct sl_incoming *incoming)
 {
+	if (incoming->bytes.size == 0) /* and data is NULL, maybe */
+		return (struct sl_bytes){0};
 	return (struct sl_bytes){
 		incoming->bytes.data + incoming->taken, incoming->bytes.size - incoming->taken};
 }

@@ -117,13 +117,12 @@ int sl_scan_value(struct sl_bytes bytes, size_t *at, size_t *out_n_values, struc
 		where += head.head_bytes + head.body_bytes;
 		missing[depth]--;
 		all_missing += head.n_items - 1;
-		if (head.n_items > 0) {
-			if (depth == SL_MAX_MSGPACK_DEPTH)
-				return sl_fail(err, SL_ETOO_LARGE,
-					"msgpack nested deeper than %d levels",
-					SL_MAX_MSGPACK_DEPTH);
+		if (depth == SL_MAX_MSGPACK_DEPTH &&
+			(head.type == SL_SCAN_ARRAY || head.type == SL_SCAN_MAP))
+			return sl_fail(err, SL_ETOO_LARGE,
+				"msgpack nested deeper than %d levels", SL_MAX_MSGPACK_DEPTH);
+		if (head.n_items > 0)
 			missing[++depth] = head.n_items;
-		}
 		while (depth > 0 && missing[depth] == 0)
 			depth--;
 	}

@@ -71,18 +71,20 @@ END_TEST
 
 START_TEST(nesting_stops_at_the_limit)
 {
-	char bytes[SL_MAX_MSGPACK_DEPTH + 1];
+	/* One level more each: a value in the innermost, an empty one in it, a full one. */
+	static const char last[] = {'\xc0', '\x90', '\x91'};
+	static const int expected[] = {0, SL_ETOO_LARGE, SL_ETOO_LARGE};
+	char bytes[SL_MAX_MSGPACK_DEPTH + 2];
 
 	memset(bytes, 0x91, sizeof(bytes));
-	bytes[SL_MAX_MSGPACK_DEPTH] = '\xc0';
-	ck_assert_int_eq(
-		sl_scan_document((struct sl_bytes){bytes, sizeof(bytes)}, NULL, NULL), 0);
-	bytes[SL_MAX_MSGPACK_DEPTH] = '\x91';
-	ck_assert_int_ne(
-		sl_scan_document((struct sl_bytes){bytes, sizeof(bytes)}, NULL, NULL), 0);
-	bytes[SL_MAX_MSGPACK_DEPTH] = '\x90';
-	ck_assert_int_eq(
-		sl_scan_document((struct sl_bytes){bytes, sizeof(bytes)}, NULL, NULL), 0);
+	bytes[sizeof(bytes) - 1] = '\xc0';
+	for (int i = 0; i < 3; i++) {
+		size_t size = SL_MAX_MSGPACK_DEPTH + (last[i] == '\x91' ? 2 : 1);
+
+		bytes[SL_MAX_MSGPACK_DEPTH] = last[i];
+		ck_assert_int_eq(sl_scan_document((struct sl_bytes){bytes, size}, NULL, NULL),
+			expected[i]);
+	}
 }
 END_TEST
 

@@ -323,6 +323,22 @@ START_TEST(any_nesting_up_to_the_limit_travels)
 }
 END_TEST
 
+START_TEST(whoever_nests_more_levels_of_msgpack_than_we_do_is_read_too)
+{
+	char bytes[SL_MAX_MSGPACK_DEPTH + 1];
+	struct sl_value back;
+
+	memset(bytes, 0x91, sizeof(bytes));
+	bytes[SL_MAX_MSGPACK_DEPTH] = 42;
+	ck_assert_int_eq(
+		sl_value_decode((struct sl_bytes){bytes, sizeof(bytes)}, parcel, &back, NULL),
+		0);
+	while (back.kind == SL_VALUE_TABLE)
+		back = back.table->array[0];
+	ck_assert_int_eq(back.integer, 42);
+}
+END_TEST
+
 START_TEST(deeper_nesting_is_refused_with_the_way)
 {
 	struct sl_value value = nested(SL_MAX_VALUE_DEPTH + 1), walk = value;
@@ -384,7 +400,10 @@ START_TEST(malformed_values_are_refused)
 		"c7 01 04 c1",             /* no msgpack inside */
 		"c7 05 04 dd ff ff ff ff", /* a bomb inside */
 		"c7 00 02",                /* nothing inside */
-		"81 a1 61",                /* cut off */
+		/* a variable that begins later, and one in itself */
+		"c7 14 01 95 a1 78 a0 01 92 92 a1 61 c7 03 02 92 00 01 92 a1 62 01 80",
+		"c7 10 01 95 a1 78 a0 01 91 92 a1 61 c7 03 02 92 00 00 80",
+		"81 a1 61", /* cut off */
 	};
 	struct sl_value back;
 
@@ -455,6 +474,7 @@ SL_CHECK_MAIN_WITH("value_msg", setup, teardown, scalars_are_plain_msgpack,
 	a_cycle_comes_back_as_a_cycle, a_table_reached_twice_is_one_table,
 	other_keys_and_metatables_travel_in_an_extension, functions_keep_their_shared_variables,
 	a_function_may_hold_itself, any_nesting_up_to_the_limit_travels,
+	whoever_nests_more_levels_of_msgpack_than_we_do_is_read_too,
 	deeper_nesting_is_refused_with_the_way, a_handle_is_refused_with_the_way,
 	a_binary_function_is_refused_with_the_way, malformed_values_are_refused,
 	tables_in_tables_without_end_are_refused, values_are_counted_over_all_documents)
