@@ -12,7 +12,10 @@
  *
  * Each connection is bounded: by deadlines of our own for greeting, hello,
  * idleness and writing, by a size for what it may send, and by the number of
- * its requests that wait for a reply, beyond which it is not read.
+ * its requests that wait for a reply, beyond which it is not read. A dialled
+ * one from which nothing has come for SL_IDLE_MS although a reply is due ends
+ * with SL_ETIMEOUT; one that replies to what was not asked, with SL_EPROTOCOL.
+ * Dialling again is the owner's.
  *
  * Threads: the loop's.
  */
@@ -45,7 +48,7 @@ int sl_endpoint_new(const struct sl_endpoint_ops *ops, void *ctx, size_t max_con
 /* Closes everything without callbacks. Blocks until NNG has let go. NULL is fine. */
 void sl_endpoint_free(struct sl_endpoint *endpoint);
 
-/* Accepts connections on @url: ipc://PATH, tcp://HOST:PORT (port 0: a free one). Writes the
+/* Accepts connections on @url: ipc:///PATH, tcp://HOST:PORT (port 0: a free one). Writes the
  * address that can be dialled to @bound. An ipc path gets @ipc_mode as its permissions; a
  * socket file nobody listens on any more is replaced, one with a listener is SL_EBUSY. */
 int sl_endpoint_listen(struct sl_endpoint *endpoint, const char *url, unsigned ipc_mode,
@@ -69,10 +72,13 @@ int sl_endpoint_dispatch(struct sl_endpoint *endpoint);
 /* Accepted connections that are open. */
 size_t sl_endpoint_n_accepted(const struct sl_endpoint *endpoint);
 
-/* Sends @body as the reply to @id. Takes @body (copies nothing, leaves an empty buffer). */
+/* Sends @body as the reply to @id, once. Takes @body (copies nothing, leaves an empty buffer).
+ * Never calls back from within, and is fine until closed() was called. */
 void sl_conn_reply(struct sl_conn *conn, uint32_t id, struct sl_buffer *body);
 
-/* Sends @body as a request; *out_id names its reply. Takes @body. */
+/* Sends @body as a request; *out_id names its reply. Takes @body. Fine before opened(), too: it
+ * goes out then. An agent doesn't read more than SL_MAX_REQUESTS_PER_CONNECTION that it hasn't
+ * answered: further ones wait, whatever they ask. */
 void sl_conn_request(struct sl_conn *conn, struct sl_buffer *body, uint32_t *out_id);
 
 /* The peer may stay: lifts the pre-hello limits. */

@@ -57,6 +57,12 @@ START_TEST(a_request_without_an_id_ends_the_connection)
 }
 END_TEST
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
+
 /* Under AddressSanitizer, which keeps what was freed for a while, always 0. */
 static size_t rss_bytes(void)
 {
@@ -76,6 +82,7 @@ static size_t rss_bytes(void)
 /* Comes, does one of several rude things, and goes. */
 static void be_rude(struct side *server, int i)
 {
+	static const char ipc_head[] = "\1\0\0\0\0\0\xff\0\0";
 	static const char ipc_request[] = "\1\0\0\0\0\0\0\0\x05\x80\0\0\x01x";
 	bool ipc = server->address[0] == 'i';
 	int fd = raw_connect(server);
@@ -94,7 +101,7 @@ static void be_rude(struct side *server, int i)
 		break;
 	case 3: /* announces 16 MiB less a bit and sends nothing of it */
 		raw_send(fd, greeting, 8);
-		raw_send(fd, "\1\0\0\0\0\0\xff\0\0" + !ipc, 9 - !ipc);
+		raw_send(fd, ipc_head + !ipc, 9 - !ipc);
 		break;
 	}
 	if (i % 2 && !ipc) {
