@@ -116,8 +116,9 @@ void sl_monitor_free(struct sl_monitor *monitor)
 
 	if (!monitor)
 		return;
-	pthread_mutex_lock(&monitor->lock); /* whoever made it may have been any thread */
-	alarm = sl_steal(monitor->alarm);
+	/* Any thread may have made it. It is not taken out: the reactor may still be reading it. */
+	pthread_mutex_lock(&monitor->lock);
+	alarm = monitor->alarm;
 	pthread_mutex_unlock(&monitor->lock);
 	sl_alarm_free(alarm);
 	pthread_mutex_destroy(&monitor->lock);
