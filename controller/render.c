@@ -17,8 +17,9 @@
 
 #define FLUSH_BYTES ((size_t)64 << 10)
 
-/* Waits until stdout takes a little. A reader who has stopped reading must not make us deaf: a
- * signal that comes in this wait ends the program as it would end any other. */
+/* Waits until stdout takes a little; false, with errno, if it never will. A reader who has
+ * stopped reading must not make us deaf: a signal that comes in this wait ends the program as
+ * it would end any other. */
 static bool wait_for_room(void)
 {
 	struct pollfd fd = {.fd = STDOUT_FILENO, .events = POLLOUT};
@@ -28,7 +29,10 @@ static bool wait_for_room(void)
 		sigemptyset(&none);
 		ppoll(&fd, 1, NULL, &none);
 	}
-	return !(fd.revents & (POLLERR | POLLNVAL));
+	if (!(fd.revents & (POLLERR | POLLNVAL)))
+		return true;
+	errno = fd.revents & POLLERR ? EPIPE : EBADF;
+	return false;
 }
 
 /* One write that doesn't block once there is room; a pipe has room for PIPE_BUF then. */

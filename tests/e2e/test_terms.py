@@ -219,5 +219,17 @@ class Keys(Case):
         self.assertEqual(path.read_bytes(), before)
 
 
+class GoneReader(Case):
+    def test_a_reader_that_has_seen_enough_is_no_error(self):
+        path = self.workflow('task("t"):command(function() for i = 1, 2000 do log.info(i) end '
+                             'end):build()')
+        process = self.start("run", path, "-o", "jsonl")
+        process.stdout.readline()
+        process.stdout.close()
+        self.assertNotIn("can't write", process.stderr.read())
+        process.stderr.close()
+        process.wait()
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
