@@ -69,12 +69,14 @@ def alive(pid):
 
 
 def children(pid):
+    """The children of @pid: none, if it ends while it is looked at."""
     found = []
-    for task in pathlib.Path("/proc/%d/task" % pid).glob("*/children"):
-        try:
-            found += [int(word) for word in task.read_text().split()]
-        except (FileNotFoundError, ProcessLookupError):
-            pass
+    try:
+        for task in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/children" % (pid, task)) as children_of_task:
+                found += [int(word) for word in children_of_task.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        pass
     return found
 
 
