@@ -116,7 +116,8 @@ void sl_monitor_free(struct sl_monitor *monitor)
 
 	if (!monitor)
 		return;
-	/* Any thread may have made it. It is not taken out: the reactor may still be reading it. */
+	/* Any thread may have made it. It is not taken out: the reactor may still be reading
+	 * it. */
 	pthread_mutex_lock(&monitor->lock);
 	alarm = monitor->alarm;
 	pthread_mutex_unlock(&monitor->lock);

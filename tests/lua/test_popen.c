@@ -12,14 +12,14 @@ static struct task_run run;
 START_TEST(output_is_read_in_each_format)
 {
 	task_ok("local f = assert(io.popen('echo one; echo two; printf \"12 0x1f "
-	        "1.5z\\nrest\\nend\"'))\n"
+		"1.5z\\nrest\\nend\"'))\n"
 		"assert(io.type(f) == 'file' and tostring(f):find('^file %('))\n"
 		"assert(f:read() == 'one' and f:read('L') == 'two\\n')\n"
 		"local a, b, c = f:read('n', 'n', 'n')\n"
 		"assert(a == 12 and b == 31 and c == 1.5)\n"
 		"assert(f:read(1) == 'z' and f:read('l') == '' and f:read(2) == 're')\n"
 		"assert(f:read('a') == 'st\\nend' and f:read('a') == '' and f:read('l') == "
-	        "nil)\n"
+		"nil)\n"
 		"assert(f:read(0) == nil)\n"
 		"local ok, how, code = f:close()\n"
 		"assert(ok == true and how == 'exit' and code == 0)\n"
@@ -31,7 +31,7 @@ END_TEST
 START_TEST(lines_go_by_as_they_come)
 {
 	task_ok("local n, f = 0, io.popen('for i in 1 2 3; do echo line $i; sleep 0.05; "
-	        "done')\n"
+		"done')\n"
 		"for line in f:lines() do n = n + 1 assert(line == 'line ' .. n) end\n"
 		"assert(n == 3 and f:close())\n"
 		"f = io.popen('printf aabbcc')\n"
@@ -97,7 +97,7 @@ START_TEST(a_stopped_goroutine_takes_its_command_along)
 		"  assert(not ok and e == 'timeout exceeded')\n"
 		"end\n"
 		"local left = exec.run('ps -eo stat,args | grep \"^[^Z].*sleep "
-	        "[9]86\"').stdout\n"
+		"[9]86\"').stdout\n"
 		"assert(left == '', left)");
 }
 END_TEST
