@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -68,6 +69,59 @@ static bool place_files(const int fds[3])
 	return true;
 }
 
+static const char *path_in(char *const *env)
+{
+	for (; *env; env++)
+		if (strncmp(*env, "PATH=", 5) == 0)
+			return *env + 5;
+	return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* Tries @name in the folder that is the first @n bytes of @folder; "" is where we are. */
+static void try_in(
+	const struct sl_launch *launch, const char *folder, size_t n, const char *name)
+{
+	char place[PATH_MAX];
+	size_t n_name = strlen(name);
+
+	if (n + 1 + n_name + 1 > sizeof(place)) {
+		errno = ENOENT;
+		return;
+	}
+	memcpy(place, n ? folder : ".", n ? n : 1);
+	n = n ? n : 1;
+	place[n] = '/';
+	memcpy(place + n + 1, name, n_name + 1);
+	/* With a slash in it, it is looked for nowhere; a script without #! is the shell's. */
+	execvpe(place, (char *const *)(uintptr_t)launch->argv, launch->env);
+}
+
+/* Returns, with errno, where there is no such program. execvpe() alone would look along the
+ * PATH of ours. */
+static void become_program(const struct sl_launch *launch)
+{
+	const char *name = launch->argv[0], *folder = path_in(launch->env);
+	int errnum = ENOENT;
+
+	if (*name == '\0' || strchr(name, '/')) {
+		execvpe(name, (char *const *)(uintptr_t)launch->argv, launch->env);
+		return;
+	}
+	for (;; folder++) {
+		size_t n = strcspn(folder, ":");
+
+		try_in(launch, folder, n, name);
+		if (errno == EACCES)
+			errnum = EACCES; /* unless it is there elsewhere */
+		else if (errno != ENOENT && errno != ENOTDIR)
+			return;
+		folder += n;
+		if (*folder == '\0')
+			break;
+	}
+	errno = errnum;
+}
+
 _Noreturn static void be_child(const struct sl_launch *launch, int report)
 {
 	if (setsid() < 0)
@@ -81,8 +135,7 @@ _Noreturn static void be_child(const struct sl_launch *launch, int report)
 	/* All else is closed by exec, even what was opened without a thought of it. */
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 	default_signals();
-	execvpe(launch->argv[0], (char *const *)(uintptr_t)launch->argv,
-		(char *const *)(uintptr_t)launch->env);
+	become_program(launch);
 	fail(report, STEP_PROGRAM);
 }
 

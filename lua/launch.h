@@ -26,8 +26,8 @@ struct sl_launch_user {
 };
 
 struct sl_launch {
-	const char *const *argv; /* looked for along our own PATH */
-	const char *const *env;
+	const char *const *argv;
+	char *const *env;                  /* the program is looked for along the PATH in it */
 	const char *workdir;               /* NULL: ours */
 	const struct sl_launch_user *user; /* NULL: ours */
 	int fds[3];                        /* what it has as 0, 1 and 2 */

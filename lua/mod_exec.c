@@ -123,55 +123,42 @@ static const char *const *take_argv(lua_State *L)
 	return take_words(L);
 }
 
-/* Whether the table on the top has something for the variable in @text, "NAME=value". */
-static bool is_replaced(lua_State *L, const char *text)
+/* The change that the pair on the top says: "NAME=value", or "NAME" for one that is not to be
+ * there. [-0, +0, v] */
+static const char *take_change(lua_State *L)
 {
-	bool replaced;
+	bool removes = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
 
-	lua_pushlstring(L, text, strcspn(text, "="));
-	lua_rawget(L, -2);
-	replaced = !lua_isnil(L, -1);
-	lua_pop(L, 1);
-	return replaced;
-}
-
-/* Adds what the table on the top has of variables; false is for one that is not to be there. */
-static size_t add_variables(lua_State *L, const char **env, size_t n)
-{
-	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-		if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
-			continue;
-		if (lua_type(L, -2) != LUA_TSTRING || !is_text(L, -2) || !is_text(L, -1) ||
-			strchr(lua_tostring(L, -2), '='))
-			luaL_argerror(L, SLOT_OPTIONS,
-				"env: names with texts expected, or false to remove one");
-		lua_pushvalue(L, -1);
-		lua_pushfstring(L, "%s=%s", lua_tostring(L, -3), lua_tostring(L, -1));
-		lua_remove(L, -2);
-		env[n++] = keep_text(L);
+	if (lua_type(L, -2) != LUA_TSTRING || !is_text(L, -2) || lua_rawlen(L, -2) == 0 ||
+		strchr(lua_tostring(L, -2), '=') || (!removes && !is_text(L, -1)))
+		luaL_argerror(L, SLOT_OPTIONS,
+			"env: names with texts expected, or false to remove one");
+	if (removes) {
+		lua_pushvalue(L, -2);
+		return keep_text(L);
 	}
-	return n;
+	lua_pushvalue(L, -1);
+	lua_pushfstring(L, "%s=%s", lua_tostring(L, -3), lua_tostring(L, -1));
+	lua_remove(L, -2);
+	return keep_text(L);
 }
 
+/* What the command's environment has other than the task's; NULL for nothing. */
 static const char *const *take_env(lua_State *L)
 {
-	size_t n_ours = 0, n_more = 0, n = 0;
 	const char **env;
+	size_t n = 0;
 
 	if (!sl_options_push(L, SLOT_OPTIONS, "env"))
-		return (const char *const *)environ;
+		return NULL;
 	if (!lua_istable(L, -1))
 		sl_options_bad(L, SLOT_OPTIONS, "env", "table");
-	while (environ[n_ours])
-		n_ours++;
 	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-		n_more++;
-	env = new_list(L, n_ours + n_more);
-	for (size_t i = 0; i < n_ours; i++)
-		if (!is_replaced(L, environ[i]))
-			env[n++] = environ[i];
-	n = add_variables(L, env, n);
-	env[n] = NULL;
+		n++;
+	env = new_list(L, n);
+	n = 0;
+	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+		env[n++] = take_change(L);
 	lua_pop(L, 1);
 	return env;
 }
@@ -315,7 +302,7 @@ static int l_run(lua_State *L)
 {
 	static const char *const known[] = {
 		"workdir", "env", "stdin", "timeout", "user", "shell", "stream", NULL};
-	struct sl_process_ask ask = {0};
+	struct sl_process_ask ask = {.environment = sl_runtime_of(L)->environment};
 	struct sl_launch_user user;
 	struct sl_error err;
 	const char *user_name;
@@ -387,7 +374,8 @@ static int executed(lua_State *L, int status, lua_KContext ctx)
 
 int sl_exec_os_execute(lua_State *L)
 {
-	struct sl_process_ask ask = {.inherits = true, .env = (const char *const *)environ};
+	struct sl_process_ask ask = {
+		.inherits = true, .environment = sl_runtime_of(L)->environment};
 	struct sl_error err;
 	struct run *run;
 

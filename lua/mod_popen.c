@@ -45,6 +45,8 @@ int sl_popen(lua_State *L)
 {
 	const char *command = luaL_checkstring(L, 1);
 	const char *mode = luaL_optstring(L, 2, "r");
+	struct sl_runtime *runtime = sl_runtime_of(L);
+	struct sl_pipe_ask ask = {command, mode[0] == 'w', runtime->environment};
 	struct popen_file *file;
 	struct sl_error err;
 
@@ -53,8 +55,7 @@ int sl_popen(lua_State *L)
 	file = lua_newuserdatauv(L, sizeof(*file), 0);
 	*file = (struct popen_file){.pipe = NULL};
 	luaL_setmetatable(L, LUA_FILEHANDLE);
-	if (sl_pipe_open(sl_runtime_of(L)->reactor, command, mode[0] == 'w', &file->pipe,
-		    &err) != 0) {
+	if (sl_pipe_open(runtime->reactor, &ask, &file->pipe, &err) != 0) {
 		luaL_pushfail(L);
 		lua_pushfstring(L, "%s: %s", command, err.text);
 		lua_pushinteger(L, err.code);

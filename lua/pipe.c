@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "lua/environment.h"
 #include "lua/kin.h"
 #include "lua/launch.h"
 #include "lua/reactor.h"
@@ -142,23 +143,19 @@ static void on_end(void *ctx, unsigned what)
 	on_event(pipe, pipe->end_watch);
 }
 
-static int launch(struct sl_pipe *pipe, const char *command, int theirs, struct sl_error *err)
+static int launch(
+	struct sl_pipe *pipe, const struct sl_pipe_ask *start, int theirs, struct sl_error *err)
 {
-	const char *argv[] = {"sh", "-c", "--", command, NULL};
+	const char *argv[] = {"sh", "-c", "--", start->command, NULL};
 	struct sl_launch ask = {.argv = argv, .fds = {0, 1, 2}};
-	const char **env;
-	size_t n = 0;
+	char **env;
 	pid_t pid;
 	int code;
 
-	while (environ[n])
-		n++;
-	env = malloc((n + 2) * sizeof(*env));
+	sl_kin_mark(&pipe->kin);
+	env = sl_environment_list(start->environment, pipe->kin.mark, NULL);
 	if (!env)
 		return sl_fail(err, SL_ENOMEM, "not enough memory");
-	sl_kin_mark(&pipe->kin);
-	env[0] = pipe->kin.mark;
-	memcpy(env + 1, environ, (n + 1) * sizeof(*env));
 	ask.env = env;
 	ask.fds[pipe->writes ? 0 : 1] = theirs;
 	code = sl_launch(&ask, &pid, err);
@@ -170,8 +167,8 @@ static int launch(struct sl_pipe *pipe, const char *command, int theirs, struct 
 	return pipe->pidfd >= 0 ? 0 : sl_fail_errno(err, errno, "cannot watch a process");
 }
 
-static int open_ends(struct sl_pipe *pipe, struct sl_reactor *reactor, const char *command,
-	struct sl_error *err)
+static int open_ends(struct sl_pipe *pipe, struct sl_reactor *reactor,
+	const struct sl_pipe_ask *ask, struct sl_error *err)
 {
 	static const cookie_io_functions_t reads = {.read = read_file};
 	static const cookie_io_functions_t writes = {.write = write_file};
@@ -188,7 +185,7 @@ static int open_ends(struct sl_pipe *pipe, struct sl_reactor *reactor, const cha
 		code = sl_fail(err, SL_ENOMEM, "not enough memory");
 	if (code == 0) {
 		setvbuf(pipe->file, NULL, _IONBF, 0); /* what is read is seen here */
-		code = launch(pipe, command, theirs, err);
+		code = launch(pipe, ask, theirs, err);
 	}
 	close(theirs);
 	if (code == 0)
@@ -197,7 +194,7 @@ static int open_ends(struct sl_pipe *pipe, struct sl_reactor *reactor, const cha
 	return code;
 }
 
-int sl_pipe_open(struct sl_reactor *reactor, const char *command, bool writes,
+int sl_pipe_open(struct sl_reactor *reactor, const struct sl_pipe_ask *ask,
 	struct sl_pipe **out, struct sl_error *err)
 {
 	struct sl_pipe *pipe = calloc(1, sizeof(*pipe));
@@ -205,10 +202,10 @@ int sl_pipe_open(struct sl_reactor *reactor, const char *command, bool writes,
 
 	if (!pipe)
 		return sl_fail(err, SL_ENOMEM, "not enough memory");
-	pipe->writes = writes;
+	pipe->writes = ask->writes;
 	pipe->fd = pipe->pidfd = -1;
 	pthread_mutex_init(&pipe->lock, NULL);
-	code = open_ends(pipe, reactor, command, err);
+	code = open_ends(pipe, reactor, ask, err);
 	if (code != 0) {
 		sl_pipe_free(pipe, true);
 		return code;

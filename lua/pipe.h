@@ -15,12 +15,20 @@
 #include "lua/goroutine.h"
 #include "lua/process.h"
 
+struct sl_environment;
 struct sl_error;
 struct sl_pipe;
 struct sl_reactor;
 
-/* Starts @command; we write its input or read its output, it shares the rest with us. */
-int sl_pipe_open(struct sl_reactor *reactor, const char *command, bool writes,
+struct sl_pipe_ask {
+	const char *command;
+	bool writes; /* we write its input; else we read its output. It shares the rest with us
+	              */
+	struct sl_environment *environment;
+};
+
+/* Starts the command. */
+int sl_pipe_open(struct sl_reactor *reactor, const struct sl_pipe_ask *ask,
 	struct sl_pipe **out, struct sl_error *err) sl_must_check;
 
 /* With @kill it ends, with all that came of it; else it goes on without us. */

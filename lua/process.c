@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "lua/environment.h"
 #include "lua/kin.h"
 #include "lua/reactor.h"
 
@@ -193,19 +194,14 @@ static int start(struct sl_process *process, const struct sl_process_ask *ask, c
 		.user = ask->user,
 		.fds = {fds[0], fds[1], fds[2]},
 	};
-	const char **env;
-	size_t n = 0;
+	char **env;
 	pid_t pid;
 	int code;
 
-	while (ask->env[n])
-		n++;
-	env = malloc((n + 2) * sizeof(*env));
+	sl_kin_mark(&process->kin);
+	env = sl_environment_list(ask->environment, process->kin.mark, ask->env);
 	if (!env)
 		return sl_fail(err, SL_ENOMEM, "not enough memory");
-	sl_kin_mark(&process->kin);
-	env[0] = process->kin.mark;
-	memcpy(env + 1, ask->env, (n + 1) * sizeof(*env));
 	launch.env = env;
 	code = sl_launch(&launch, &pid, err);
 	free(env);

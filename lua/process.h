@@ -23,12 +23,14 @@
 /* Most that is kept of each of stdout and stderr; the rest is passed on only. */
 #define SL_PROCESS_KEPT_BYTES ((size_t)16 << 20)
 
+struct sl_environment;
 struct sl_process;
 struct sl_reactor;
 
 struct sl_process_ask {
 	const char *const *argv;
-	const char *const *env;
+	struct sl_environment *environment;
+	const char *const *env;            /* changes to it; NULL: none */
 	const char *workdir;               /* NULL: ours */
 	const struct sl_launch_user *user; /* NULL: ours */
 	struct sl_bytes input;             /* copied; empty: /dev/null */

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "lua/channel.h"
 #include "lua/deadlock.h"
+#include "lua/environment.h"
 #include "lua/http.h"
 #include "lua/mod_io.h"
 #include "lua/monitor.h"
@@ -63,7 +64,8 @@ static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *conf
 	if (!runtime->scope)
 		return sl_fail(err, SL_ENOMEM, "not enough memory for a runtime");
 	runtime->commons = sl_commons_new();
-	if (!runtime->commons)
+	runtime->environment = sl_environment_new(&runtime->account);
+	if (!runtime->commons || !runtime->environment)
 		return sl_fail(err, SL_ENOMEM, "not enough memory for a runtime");
 	code = sl_scheduler_new(config->threads, busy, idle, runtime, &runtime->scheduler, err);
 	if (code == 0)
@@ -114,6 +116,7 @@ void sl_runtime_free(struct sl_runtime *runtime)
 	sl_scheduler_free(runtime->scheduler);
 	sl_scope_unref(runtime->scope);
 	sl_commons_free(runtime->commons);
+	sl_environment_free(runtime->environment);
 	sl_home_model_deinit(&runtime->model);
 	pthread_mutex_destroy(&runtime->lock);
 	pthread_mutex_destroy(&runtime->scopes_lock);

@@ -20,6 +20,7 @@
 
 struct sl_channel;
 struct sl_commons;
+struct sl_environment;
 struct sl_http;
 struct sl_monitor;
 struct sl_pool;
@@ -27,17 +28,18 @@ struct sl_scheduler;
 struct sl_scope;
 
 struct sl_runtime {
-	struct sl_runtime_host host;    /* immutable after new */
-	struct sl_account account;      /* memory of the task */
-	struct sl_home_model model;     /* immutable after new */
-	struct sl_scheduler *scheduler; /* immutable after new */
-	struct sl_reactor *reactor;     /* immutable after new */
-	struct sl_deadlines *deadlines; /* immutable after new */
-	struct sl_http *http;           /* immutable after new */
-	struct sl_monitor *monitor;     /* immutable after new */
-	struct sl_commons *commons;     /* immutable after new */
-	const struct sl_task *task;     /* immutable while it runs */
-	int64_t started_ns;             /* immutable while it runs */
+	struct sl_runtime_host host;        /* immutable after new */
+	struct sl_account account;          /* memory of the task */
+	struct sl_home_model model;         /* immutable after new */
+	struct sl_scheduler *scheduler;     /* immutable after new */
+	struct sl_reactor *reactor;         /* immutable after new */
+	struct sl_deadlines *deadlines;     /* immutable after new */
+	struct sl_http *http;               /* immutable after new */
+	struct sl_monitor *monitor;         /* immutable after new */
+	struct sl_commons *commons;         /* immutable after new */
+	struct sl_environment *environment; /* immutable after new */
+	const struct sl_task *task;         /* immutable while it runs */
+	int64_t started_ns;                 /* immutable while it runs */
 
 	pthread_mutex_t scopes_lock;
 	struct sl_scope *scope; /* the task's; immutable after new */

@@ -97,6 +97,14 @@ static const luaL_Reg log_functions[] = {
 	{NULL, NULL},
 };
 
+/* What a task's os has beside the standard functions. [-0, +0, m] */
+static void extend_os(lua_State *L)
+{
+	lua_getglobal(L, "os");
+	stand_in(L, "os", "setenv");
+	lua_pop(L, 1);
+}
+
 /* Makes the module at the top, which is popped, known as @name. [-1, +0, m] */
 static void publish(lua_State *L, const char *name)
 {
@@ -126,6 +134,7 @@ void sl_stand_in_open(lua_State *L)
 {
 	const char *name;
 
+	extend_os(L);
 	for (size_t i = 0; (name = sl_modules_push(L, i)) != NULL; i++) {
 		replace_functions(L, name);
 		if (strcmp(name, "log") == 0)
