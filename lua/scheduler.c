@@ -215,6 +215,16 @@ static bool stopped(struct sl_scheduler *scheduler)
 	return atomic_load_explicit(&scheduler->stopped, memory_order_acquire);
 }
 
+/* A word to the processor that this is a wait. */
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ __volatile__("yield");
+#endif
+}
+
 /* Looks around for a moment: work often comes soon, and waking a thread costs more. */
 static void spin(struct sl_scheduler *scheduler)
 {
@@ -227,7 +237,7 @@ static void spin(struct sl_scheduler *scheduler)
 	end = sl_clock_monotonic_ns() + SPIN_NS;
 	do {
 		for (int i = 0; i < SPIN_ROUNDS; i++)
-			__builtin_ia32_pause();
+			relax();
 	} while (sl_scheduler_queued(scheduler) == 0 && !stopped(scheduler) &&
 		 sl_clock_monotonic_ns() < end);
 	atomic_fetch_sub(&scheduler->n_spinning, 1);
