@@ -1,28 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "lua/http.h"
 
-#include <ctype.h>
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "common/clock.h"
+#include "lua/http_multi.h"
+#include "lua/http_reply.h"
 #include "lua/reactor.h"
 
 #define MAX_REDIRECTS 10L
-#define MAX_IDLE_CONNECTIONS 64L
-#define MAX_HEADER_BYTES ((size_t)512 * 1024)
-
-/* Descriptors that are for others, of as many as there may be. */
-#define OTHER_FILES 64
 
 struct sl_http {
 	struct sl_reactor *reactor;
 	struct sl_account *account;
-	CURLM *multi;                  /* owner: reactor */
-	struct sl_alarm *alarm;        /* owner: reactor */
+	struct sl_http_multi *multi;   /* owner: reactor; made for the first request */
 	struct sl_http_request *first; /* owner: reactor; those that run */
 
 	pthread_mutex_t lock;
@@ -34,19 +28,15 @@ struct sl_http {
 struct sl_http_request {
 	struct sl_handle handle; /* first */
 	struct sl_http *http;
-	struct sl_account *account;
-	size_t charged;
 	int64_t started_ns;
-	size_t max_body_bytes;
 	char name[200]; /* "GET http://host/path": for messages */
 
 	CURL *easy;                          /* owner: reactor, once started */
 	struct curl_slist *headers;          /* goes with easy */
 	char error[CURL_ERROR_SIZE];         /* goes with easy */
-	bool running, cancelled, too_large;  /* owner: reactor */
-	bool no_memory;                      /* owner: reactor */
+	bool running, cancelled;             /* owner: reactor */
 	struct sl_http_request *prev, *next; /* owner: reactor */
-	struct sl_http_answer answer;        /* owner: reactor, until done */
+	struct sl_http_reply reply;          /* owner: reactor, until done */
 
 	pthread_mutex_t lock;
 	bool done;                 /* guarded by: lock */
@@ -64,13 +54,13 @@ static void drop_easy(struct sl_http_request *request)
 
 static int explain(struct sl_http_request *request, CURLcode code)
 {
-	struct sl_error *err = &request->answer.err;
+	struct sl_error *err = &request->reply.answer.err;
 
-	if (request->too_large)
+	if (request->reply.too_large)
 		return sl_fail(err, SL_ETOO_LARGE,
 			"%s: the answer is larger than %zu bytes (option max_body)",
-			request->name, request->max_body_bytes);
-	if (request->no_memory || code == CURLE_OUT_OF_MEMORY)
+			request->name, request->reply.max_body_bytes);
+	if (request->reply.no_memory || code == CURLE_OUT_OF_MEMORY)
 		return sl_fail(err, SL_ENOMEM, "%s: not enough memory", request->name);
 	return sl_fail(err, code == CURLE_OPERATION_TIMEDOUT ? SL_ETIMEOUT : SL_ECLOSED,
 		"%s: %s", request->name,
@@ -91,11 +81,11 @@ static void unlink_request(struct sl_http_request *request)
 /* Gives the reactor's reference back. */
 static void finish(struct sl_http_request *request, CURLcode code)
 {
-	struct sl_http_answer *answer = &request->answer;
+	struct sl_http_answer *answer = &request->reply.answer;
 
 	if (request->running) {
 		unlink_request(request);
-		curl_multi_remove_handle(request->http->multi, request->easy);
+		sl_http_multi_remove(request->http->multi, request->easy);
 	}
 	if (code == CURLE_OK)
 		curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &answer->status_code);
@@ -110,130 +100,15 @@ static void finish(struct sl_http_request *request, CURLcode code)
 	sl_handle_unref(&request->handle);
 }
 
-static void finish_done(struct sl_http *http)
+static void on_done(CURL *easy, CURLcode code)
 {
 	struct sl_http_request *request;
-	CURLMsg *message;
-	int left;
 
-	while ((message = curl_multi_info_read(http->multi, &left))) {
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
-		finish(request, message->data.result);
-	}
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
+	finish(request, code);
 }
 
-/* ---- what curl waits for, on the reactor ---- */
-
-struct socket {
-	struct sl_http *http;
-	int fd;
-	struct sl_watch *watch;
-};
-
-static void on_ready(void *ctx, unsigned what)
-{
-	struct socket *socket = ctx;
-	struct sl_http *http = socket->http; /* socket may go meanwhile */
-	int running;
-
-	curl_multi_socket_action(http->multi, socket->fd,
-		(what & SL_REACTOR_READ ? CURL_CSELECT_IN : 0) |
-			(what & SL_REACTOR_WRITE ? CURL_CSELECT_OUT : 0),
-		&running);
-	finish_done(http);
-}
-
-static struct socket *new_socket(struct sl_http *http, int fd)
-{
-	struct socket *socket = calloc(1, sizeof(*socket));
-
-	if (!socket)
-		return NULL;
-	*socket = (struct socket){.http = http, .fd = fd};
-	if (sl_reactor_watch(http->reactor, fd, 0, on_ready, socket, &socket->watch, NULL) !=
-		0) {
-		free(socket);
-		return NULL;
-	}
-	curl_multi_assign(http->multi, fd, socket);
-	return socket;
-}
-
-/* curl wants to know when @fd is ready. A failure here fails all requests. */
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *mine)
-{
-	struct sl_http *http = ctx;
-	struct socket *socket = mine;
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (socket)
-			sl_watch_free(socket->watch);
-		free(socket);
-		curl_multi_assign(http->multi, fd, NULL);
-		return 0;
-	}
-	if (!socket)
-		socket = new_socket(http, fd);
-	if (!socket)
-		return -1;
-	sl_watch_set(
-		socket->watch, (what & CURL_POLL_IN ? (unsigned)SL_REACTOR_READ : 0) |
-				       (what & CURL_POLL_OUT ? (unsigned)SL_REACTOR_WRITE : 0));
-	return 0;
-}
-
-static void on_alarm(void *ctx)
-{
-	struct sl_http *http = ctx;
-	int running;
-
-	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	finish_done(http);
-}
-
-/* -1: no more; an alarm too many does no harm. */
-static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
-{
-	struct sl_http *http = ctx;
-
-	(void)multi;
-	if (timeout_ms >= 0)
-		sl_alarm_set(
-			http->alarm, sl_clock_monotonic_ns() + (int64_t)timeout_ms * 1000000);
-	return 0;
-}
-
-static long most_connections(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > 100000)
-		return 100000;
-	return files.rlim_cur > 2 * OTHER_FILES ? (long)files.rlim_cur - OTHER_FILES
-	                                        : OTHER_FILES;
-}
-
-static bool make_multi(struct sl_http *http)
-{
-	if (http->multi)
-		return true;
-	if (!http->alarm &&
-		sl_alarm_new(http->reactor, on_alarm, http, &http->alarm, NULL) != 0)
-		return false;
-	http->multi = curl_multi_init();
-	if (!http->multi)
-		return false;
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, MAX_IDLE_CONNECTIONS);
-	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, most_connections());
-	return true;
-}
+/* ---- its beginning and its cancellation, on the reactor ---- */
 
 static void begin(void *ctx)
 {
@@ -244,8 +119,9 @@ static void begin(void *ctx)
 		finish(request, CURLE_ABORTED_BY_CALLBACK);
 		return;
 	}
-	if (!make_multi(http) ||
-		curl_multi_add_handle(http->multi, request->easy) != CURLM_OK) {
+	if (!http->multi)
+		http->multi = sl_http_multi_new(http->reactor, on_done);
+	if (!http->multi || !sl_http_multi_add(http->multi, request->easy)) {
 		finish(request, CURLE_OUT_OF_MEMORY);
 		return;
 	}
@@ -268,86 +144,6 @@ static void cancel(void *ctx)
 	sl_handle_unref(&request->handle);
 }
 
-/* ---- what the server says, on the reactor ---- */
-
-static bool charge(struct sl_http_request *request, size_t size)
-{
-	if (!sl_account_charge(request->account, size)) {
-		request->no_memory = true;
-		return false;
-	}
-	request->charged += size;
-	return true;
-}
-
-static size_t on_body(char *data, size_t one, size_t size, void *ctx)
-{
-	struct sl_http_request *request = ctx;
-	struct sl_buffer *body = &request->answer.body;
-
-	(void)one;
-	if (size > request->max_body_bytes - body->size) {
-		request->too_large = true;
-		return 0;
-	}
-	if (!charge(request, size))
-		return 0;
-	request->no_memory = !sl_buffer_append(body, data, size);
-	return request->no_memory ? 0 : size;
-}
-
-static struct sl_bytes trimmed(const char *data, size_t size)
-{
-	while (size > 0 && isspace((unsigned char)data[0])) {
-		data++;
-		size--;
-	}
-	while (size > 0 && isspace((unsigned char)data[size - 1]))
-		size--;
-	return (struct sl_bytes){data, size};
-}
-
-/* The begin of an answer; there are several when a redirect is followed. */
-static void take_status(struct sl_http_request *request, struct sl_bytes line)
-{
-	const char *space = memchr(line.data, ' ', line.size);
-	struct sl_bytes status = {line.data, 0};
-
-	if (space)
-		status = trimmed(space, line.size - (size_t)(space - line.data));
-	sl_buffer_clear(&request->answer.headers);
-	sl_buffer_clear(&request->answer.status);
-	sl_buffer_append(&request->answer.status, status.data, status.size);
-}
-
-static void take_header(struct sl_buffer *headers, struct sl_bytes name, struct sl_bytes value)
-{
-	size_t at = headers->size;
-
-	sl_buffer_append(headers, name.data, name.size);
-	for (; at < headers->size; at++)
-		headers->data[at] = (char)tolower((unsigned char)headers->data[at]);
-	sl_buffer_append(headers, "", 1);
-	sl_buffer_append(headers, value.data, value.size);
-	sl_buffer_append(headers, "", 1);
-}
-
-static size_t on_header(char *data, size_t one, size_t size, void *ctx)
-{
-	struct sl_http_request *request = ctx;
-	const char *colon = memchr(data, ':', size);
-
-	(void)one;
-	if (size > 5 && memcmp(data, "HTTP/", 5) == 0)
-		take_status(request, trimmed(data, size));
-	else if (colon && !memchr(data, '\0', size) &&
-		 request->answer.headers.size + size < MAX_HEADER_BYTES)
-		take_header(&request->answer.headers, trimmed(data, (size_t)(colon - data)),
-			trimmed(colon + 1, size - (size_t)(colon + 1 - data)));
-	request->no_memory = request->answer.headers.failed || request->answer.status.failed;
-	return request->no_memory ? 0 : size;
-}
-
 /* ---- starting one ---- */
 
 static void free_request(struct sl_handle *handle)
@@ -355,10 +151,7 @@ static void free_request(struct sl_handle *handle)
 	struct sl_http_request *request = (struct sl_http_request *)handle;
 
 	drop_easy(request);
-	sl_buffer_deinit(&request->answer.status);
-	sl_buffer_deinit(&request->answer.headers);
-	sl_buffer_deinit(&request->answer.body);
-	sl_account_release(request->account, request->charged);
+	sl_http_reply_deinit(&request->reply);
 	pthread_mutex_destroy(&request->lock);
 	free(request);
 }
@@ -391,9 +184,9 @@ static struct sl_http_request *new_request(struct sl_http *http, const struct sl
 	request->handle =
 		(struct sl_handle){.refs = 1, .kind = SL_HTTP_KIND, .free = free_request};
 	request->http = http;
-	request->account = http->account;
+	request->reply.account = http->account;
 	request->started_ns = sl_clock_monotonic_ns();
-	request->max_body_bytes = ask->max_body_bytes;
+	request->reply.max_body_bytes = ask->max_body_bytes;
 	set_name(request, ask);
 	pthread_mutex_init(&request->lock, NULL);
 	return request;
@@ -442,10 +235,10 @@ static CURLcode set_ends(CURL *easy, struct sl_http_request *request)
 
 	SET(CURLOPT_PRIVATE, request);
 	SET(CURLOPT_ERRORBUFFER, request->error);
-	SET(CURLOPT_WRITEFUNCTION, on_body);
-	SET(CURLOPT_WRITEDATA, request);
-	SET(CURLOPT_HEADERFUNCTION, on_header);
-	SET(CURLOPT_HEADERDATA, request);
+	SET(CURLOPT_WRITEFUNCTION, sl_http_reply_take_body);
+	SET(CURLOPT_WRITEDATA, &request->reply);
+	SET(CURLOPT_HEADERFUNCTION, sl_http_reply_take_header);
+	SET(CURLOPT_HEADERDATA, &request->reply);
 	SET(CURLOPT_HTTPHEADER, request->headers);
 	return code;
 }
@@ -521,7 +314,7 @@ struct sl_handle *sl_http_handle(struct sl_http_request *request)
 
 const struct sl_http_answer *sl_http_answer(const struct sl_http_request *request)
 {
-	return &request->answer;
+	return &request->reply.answer;
 }
 
 /* ---- waiting for one ---- */
@@ -587,9 +380,7 @@ static void end(void *ctx)
 
 	while (http->first)
 		finish(http->first, CURLE_ABORTED_BY_CALLBACK);
-	if (http->multi)
-		curl_multi_cleanup(http->multi);
-	sl_alarm_free(http->alarm);
+	sl_http_multi_free(http->multi);
 	pthread_mutex_lock(&http->lock);
 	http->ended = true;
 	pthread_cond_signal(&http->ended_changed);
