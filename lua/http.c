@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "lua/http.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "lua/curl_library.h"
 #include "lua/http_multi.h"
 #include "lua/http_reply.h"
 #include "lua/reactor.h"
@@ -48,8 +48,8 @@ struct sl_http_request {
 static void drop_easy(struct sl_http_request *request)
 {
 	if (request->easy)
-		curl_easy_cleanup(sl_steal(request->easy));
-	curl_slist_free_all(sl_steal(request->headers));
+		sl_curl.easy_cleanup(sl_steal(request->easy));
+	sl_curl.slist_free_all(sl_steal(request->headers));
 }
 
 static int explain(struct sl_http_request *request, CURLcode code)
@@ -64,7 +64,7 @@ static int explain(struct sl_http_request *request, CURLcode code)
 		return sl_fail(err, SL_ENOMEM, "%s: not enough memory", request->name);
 	return sl_fail(err, code == CURLE_OPERATION_TIMEDOUT ? SL_ETIMEOUT : SL_ECLOSED,
 		"%s: %s", request->name,
-		request->error[0] ? request->error : curl_easy_strerror(code));
+		request->error[0] ? request->error : sl_curl.easy_strerror(code));
 }
 
 static void unlink_request(struct sl_http_request *request)
@@ -88,7 +88,8 @@ static void finish(struct sl_http_request *request, CURLcode code)
 		sl_http_multi_remove(request->http->multi, request->easy);
 	}
 	if (code == CURLE_OK)
-		curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &answer->status_code);
+		sl_curl.easy_getinfo(
+			request->easy, CURLINFO_RESPONSE_CODE, &answer->status_code);
 	else
 		answer->code = explain(request, code);
 	answer->elapsed_ms = (double)(sl_clock_monotonic_ns() - request->started_ns) / 1e6;
@@ -104,7 +105,7 @@ static void on_done(CURL *easy, CURLcode code)
 {
 	struct sl_http_request *request;
 
-	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
+	sl_curl.easy_getinfo(easy, CURLINFO_PRIVATE, &request);
 	finish(request, code);
 }
 
@@ -192,7 +193,7 @@ static struct sl_http_request *new_request(struct sl_http *http, const struct sl
 	return request;
 }
 
-#define SET(option, value) (code = code ? code : curl_easy_setopt(easy, option, value))
+#define SET(option, value) (code = code ? code : sl_curl.easy_setopt(easy, option, value))
 
 static CURLcode set_method(CURL *easy, const struct sl_http_ask *ask)
 {
@@ -245,7 +246,7 @@ static CURLcode set_ends(CURL *easy, struct sl_http_request *request)
 
 static bool add_header(struct sl_http_request *request, const char *line)
 {
-	struct curl_slist *headers = curl_slist_append(request->headers, line);
+	struct curl_slist *headers = sl_curl.slist_append(request->headers, line);
 
 	if (headers)
 		request->headers = headers;
@@ -261,7 +262,7 @@ static int prepare(
 
 	for (size_t i = 0; ask->headers && ask->headers[i] && ok; i++)
 		ok = add_header(request, ask->headers[i]);
-	request->easy = ok ? curl_easy_init() : NULL;
+	request->easy = ok ? sl_curl.easy_init() : NULL;
 	if (request->easy)
 		code = set_method(request->easy, ask);
 	if (code == CURLE_OK)
@@ -270,22 +271,17 @@ static int prepare(
 		code = set_ends(request->easy, request);
 	return code == CURLE_OK ? 0
 	                        : sl_fail(err, SL_EINVALID, "%s: %s", request->name,
-					  curl_easy_strerror(code));
-}
-
-static void init_curl(void)
-{
-	curl_global_init(CURL_GLOBAL_DEFAULT);
+					  sl_curl.easy_strerror(code));
 }
 
 int sl_http_start(struct sl_http *http, const struct sl_http_ask *ask,
 	struct sl_http_request **out, struct sl_error *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct sl_http_request *request;
-	int code;
+	int code = sl_curl_library_load(err);
 
-	pthread_once(&once, init_curl);
+	if (code != 0)
+		return code;
 	request = new_request(http, ask);
 	if (!request)
 		return sl_fail(err, SL_ENOMEM, "not enough memory");

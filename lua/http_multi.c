@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "common/clock.h"
+#include "lua/curl_library.h"
 #include "lua/reactor.h"
 
 #define MAX_IDLE_CONNECTIONS 64L
@@ -30,7 +31,7 @@ static void tell_done(struct sl_http_multi *multi)
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(multi->curl, &left)))
+	while ((message = sl_curl.multi_info_read(multi->curl, &left)))
 		if (message->msg == CURLMSG_DONE)
 			multi->done(message->easy_handle, message->data.result);
 }
@@ -41,7 +42,7 @@ static void on_ready(void *ctx, unsigned what)
 	struct sl_http_multi *multi = socket->multi; /* socket may go meanwhile */
 	int running;
 
-	curl_multi_socket_action(multi->curl, socket->fd,
+	sl_curl.multi_socket_action(multi->curl, socket->fd,
 		(what & SL_REACTOR_READ ? CURL_CSELECT_IN : 0) |
 			(what & SL_REACTOR_WRITE ? CURL_CSELECT_OUT : 0),
 		&running);
@@ -60,7 +61,7 @@ static struct socket *new_socket(struct sl_http_multi *multi, int fd)
 		free(socket);
 		return NULL;
 	}
-	curl_multi_assign(multi->curl, fd, socket);
+	sl_curl.multi_assign(multi->curl, fd, socket);
 	return socket;
 }
 
@@ -75,7 +76,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *mi
 		if (socket)
 			sl_watch_free(socket->watch);
 		free(socket);
-		curl_multi_assign(multi->curl, fd, NULL);
+		sl_curl.multi_assign(multi->curl, fd, NULL);
 		return 0;
 	}
 	if (!socket)
@@ -93,7 +94,7 @@ static void on_alarm(void *ctx)
 	struct sl_http_multi *multi = ctx;
 	int running;
 
-	curl_multi_socket_action(multi->curl, CURL_SOCKET_TIMEOUT, 0, &running);
+	sl_curl.multi_socket_action(multi->curl, CURL_SOCKET_TIMEOUT, 0, &running);
 	tell_done(multi);
 }
 
@@ -121,12 +122,12 @@ static long most_connections(void)
 
 static void set_up(struct sl_http_multi *multi)
 {
-	curl_multi_setopt(multi->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(multi->curl, CURLMOPT_SOCKETDATA, multi);
-	curl_multi_setopt(multi->curl, CURLMOPT_TIMERFUNCTION, on_timer);
-	curl_multi_setopt(multi->curl, CURLMOPT_TIMERDATA, multi);
-	curl_multi_setopt(multi->curl, CURLMOPT_MAXCONNECTS, MAX_IDLE_CONNECTIONS);
-	curl_multi_setopt(multi->curl, CURLMOPT_MAX_TOTAL_CONNECTIONS, most_connections());
+	sl_curl.multi_setopt(multi->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
+	sl_curl.multi_setopt(multi->curl, CURLMOPT_SOCKETDATA, multi);
+	sl_curl.multi_setopt(multi->curl, CURLMOPT_TIMERFUNCTION, on_timer);
+	sl_curl.multi_setopt(multi->curl, CURLMOPT_TIMERDATA, multi);
+	sl_curl.multi_setopt(multi->curl, CURLMOPT_MAXCONNECTS, MAX_IDLE_CONNECTIONS);
+	sl_curl.multi_setopt(multi->curl, CURLMOPT_MAX_TOTAL_CONNECTIONS, most_connections());
 }
 
 struct sl_http_multi *sl_http_multi_new(
@@ -137,7 +138,7 @@ struct sl_http_multi *sl_http_multi_new(
 	if (!multi)
 		return NULL;
 	*multi = (struct sl_http_multi){.reactor = reactor, .done = done};
-	multi->curl = curl_multi_init();
+	multi->curl = sl_curl.multi_init();
 	if (!multi->curl || sl_alarm_new(reactor, on_alarm, multi, &multi->alarm, NULL) != 0) {
 		sl_http_multi_free(multi);
 		return NULL;
@@ -151,7 +152,7 @@ void sl_http_multi_free(struct sl_http_multi *multi)
 	if (!multi)
 		return;
 	if (multi->curl)
-		curl_multi_cleanup(multi->curl);
+		sl_curl.multi_cleanup(multi->curl);
 	if (multi->alarm)
 		sl_alarm_free(multi->alarm);
 	free(multi);
@@ -159,10 +160,10 @@ void sl_http_multi_free(struct sl_http_multi *multi)
 
 bool sl_http_multi_add(struct sl_http_multi *multi, CURL *easy)
 {
-	return curl_multi_add_handle(multi->curl, easy) == CURLM_OK;
+	return sl_curl.multi_add_handle(multi->curl, easy) == CURLM_OK;
 }
 
 void sl_http_multi_remove(struct sl_http_multi *multi, CURL *easy)
 {
-	curl_multi_remove_handle(multi->curl, easy);
+	sl_curl.multi_remove_handle(multi->curl, easy);
 }

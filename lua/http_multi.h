@@ -16,7 +16,7 @@ struct sl_http_multi;
 struct sl_reactor;
 
 /* Calls done(easy, code) for each transfer that comes to an end by itself. @reactor is
- * borrowed. NULL when memory ran out. */
+ * borrowed. NULL when memory ran out. After sl_curl_library_load(). */
 struct sl_http_multi *sl_http_multi_new(
 	struct sl_reactor *reactor, void (*done)(CURL *easy, CURLcode code)) sl_must_check;
 

@@ -29,7 +29,7 @@ may agent common proto lua
 may controller common proto lua
 only 'msgpack|nng/|sodium' proto/
 only 'lua\.h|lauxlib\.h|lualib\.h' lua/
-only 'curl/' lua/http
+only 'curl/' lua/http lua/curl_library
 only 'event2/' agent/loop lua/reactor
 only 'yaml\.h' controller/ agent/config
 only 'jansson\.h' controller/ lua/json
