@@ -87,7 +87,7 @@ int sl_goroutine_start(
 		return start_failed(&start, sl_fail(err, SL_ENOMEM, "not enough memory"));
 	}
 	goroutine->runtime = runtime;
-	goroutine->id = atomic_fetch_add(&runtime->n_goroutines, 1);
+	goroutine->id = sl_tally_next(runtime->tally, SL_TALLY_GOROUTINES_STARTED);
 	goroutine->charged = charged;
 	goroutine->start = start;
 	goroutine->share = sl_steal(goroutine->start.share);

@@ -22,7 +22,7 @@ static void spawn_ended(void *ctx, struct sl_goroutine *goroutine, struct sl_out
 {
 	(void)ctx;
 	if (!outcome->ok && !outcome->stopped) {
-		atomic_fetch_add(&goroutine->runtime->n_failed, 1);
+		sl_tally_add(goroutine->runtime->tally, SL_TALLY_GOROUTINES_FAILED, 1);
 		sl_call_report(goroutine, outcome, "spawn", SL_LOG_ERROR);
 	}
 	sl_outcome_deinit(outcome);

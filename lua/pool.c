@@ -156,6 +156,7 @@ static bool unregister(struct sl_pool *pool)
 		if (*at != pool)
 			continue;
 		*at = pool->next;
+		sl_tally_sub(runtime->tally, SL_TALLY_POOLS, 1);
 		found = true;
 		break;
 	}
@@ -267,6 +268,7 @@ static struct submission *take_queued_locked(struct sl_pool *pool)
 	if (!pool->queue)
 		pool->queue_end = &pool->queue;
 	pool->queued--;
+	sl_tally_sub(pool->runtime->tally, SL_TALLY_POOL_QUEUED, 1);
 	return submission;
 }
 
@@ -304,6 +306,7 @@ static void settle(struct submission *submission, struct sl_goroutine *goroutine
 	struct sl_outcome *outcome)
 {
 	struct sl_pool *pool = submission->pool;
+	struct sl_tally *tally = pool->runtime->tally;
 	struct submission *next;
 
 	if (pool->stream && !outcome->stopped)
@@ -314,14 +317,17 @@ static void settle(struct submission *submission, struct sl_goroutine *goroutine
 		pool->completed++;
 	else
 		pool->failed++;
+	sl_tally_add(tally, outcome->ok ? SL_TALLY_POOL_COMPLETED : SL_TALLY_POOL_FAILED, 1);
 	pool->wait_ms += outcome->wait_ms;
 	pool->run_ms += outcome->run_ms;
 	keep_result_locked(pool, submission->number, outcome);
 	next = take_queued_locked(pool);
-	if (next)
+	if (next) {
 		sl_waiters_wake_one(&pool->slots);
-	else
+	} else {
 		pool->active--;
+		sl_tally_sub(tally, SL_TALLY_POOL_ACTIVE, 1);
+	}
 	if (pool->active < pool->workers)
 		sl_waiters_wake_one(&pool->slots);
 	if (pool->active == 0)
@@ -344,6 +350,8 @@ enum answer {
 /* Once accepted or queued, a reference of the submission is the pool's. */
 static enum answer offer_locked(struct sl_pool *pool, struct submission *submission)
 {
+	struct sl_tally *tally = pool->runtime->tally;
+
 	if (pool->closed)
 		return CLOSED;
 	if (pool->active >= pool->workers && pool->queued >= pool->capacity)
@@ -354,12 +362,14 @@ static enum answer offer_locked(struct sl_pool *pool, struct submission *submiss
 	if (pool->active < pool->workers) {
 		if (++pool->active > pool->peak_active)
 			pool->peak_active = pool->active;
+		sl_tally_add(tally, SL_TALLY_POOL_ACTIVE, 1);
 		return ACCEPTED;
 	}
 	submission->next = NULL;
 	*pool->queue_end = submission;
 	pool->queue_end = &submission->next;
 	pool->queued++;
+	sl_tally_add(tally, SL_TALLY_POOL_QUEUED, 1);
 	return QUEUED;
 }
 
@@ -455,6 +465,7 @@ int sl_pool_create(lua_State *L)
 		sl_handle_ref(&pool->handle);
 		pool->next = runtime->pools;
 		runtime->pools = pool;
+		sl_tally_add(runtime->tally, SL_TALLY_POOLS, 1);
 	}
 	pthread_mutex_unlock(&runtime->lock);
 	if (taken)
@@ -512,6 +523,7 @@ static void count_rejected(struct sl_pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
 	pool->rejected++;
+	sl_tally_add(pool->runtime->tally, SL_TALLY_POOL_REJECTED, 1);
 	pthread_mutex_unlock(&pool->lock);
 }
 

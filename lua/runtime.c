@@ -91,6 +91,7 @@ int sl_runtime_new(const struct sl_runtime_config *config, const struct sl_runti
 	if (!runtime)
 		return sl_fail(err, SL_ENOMEM, "not enough memory for a runtime");
 	runtime->host = *host;
+	runtime->tally = host->tally ? host->tally : &runtime->own_tally;
 	runtime->account.limit = config->task_memory_bytes;
 	pthread_mutex_init(&runtime->lock, NULL);
 	pthread_mutex_init(&runtime->scopes_lock, NULL);
@@ -301,8 +302,8 @@ static enum sl_state finish(struct sl_runtime *runtime, double cpu_ms_before)
 	result->duration_ms = (double)(sl_clock_monotonic_ns() - runtime->started_ns) / 1e6;
 	result->cpu_ms = cpu_ms() - cpu_ms_before;
 	result->peak_memory_bytes = atomic_load(&runtime->account.peak);
-	result->goroutines = atomic_load(&runtime->n_goroutines);
-	result->failed_goroutines = atomic_load(&runtime->n_failed);
+	result->goroutines = sl_tally_get(runtime->tally, SL_TALLY_GOROUTINES_STARTED);
+	result->failed_goroutines = sl_tally_get(runtime->tally, SL_TALLY_GOROUTINES_FAILED);
 	sl_runtime_emit(runtime, &event);
 	return state;
 }
@@ -327,8 +328,9 @@ void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine)
 	event.result.duration_ms =
 		(double)(sl_clock_monotonic_ns() - runtime->started_ns) / 1e6;
 	event.result.peak_memory_bytes = atomic_load(&runtime->account.peak);
-	event.result.goroutines = atomic_load(&runtime->n_goroutines);
-	event.result.failed_goroutines = atomic_load(&runtime->n_failed);
+	event.result.goroutines = sl_tally_get(runtime->tally, SL_TALLY_GOROUTINES_STARTED);
+	event.result.failed_goroutines =
+		sl_tally_get(runtime->tally, SL_TALLY_GOROUTINES_FAILED);
 	sl_runtime_emit(runtime, &event);
 	if (runtime->host.abandon)
 		runtime->host.abandon(runtime->host.ctx, state);

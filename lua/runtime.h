@@ -14,6 +14,7 @@
 struct sl_error;
 struct sl_reactor;
 struct sl_runtime;
+struct sl_tally;
 
 /* What the process around the runtime does for it. Called on scheduler threads and the reactor,
  * several at once. */
@@ -26,6 +27,9 @@ struct sl_runtime_host {
 	 * result has been emitted: sends what is left and ends the process; does not return.
 	 * NULL: the process is ended at once. */
 	void (*abandon)(void *ctx, enum sl_state state);
+	/* Where the runtime counts what it does, from zero on; NULL: for itself. Borrowed until
+	 * free. */
+	struct sl_tally *tally;
 };
 
 struct sl_runtime_config {

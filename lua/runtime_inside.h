@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "common/error.h"
+#include "common/tally.h"
 #include "lua/arena.h"
 #include "lua/deadlines.h"
 #include "lua/goroutine.h"
@@ -45,8 +46,9 @@ struct sl_runtime {
 	struct sl_scope *scope; /* the task's; immutable after new */
 	char deadlock[480];     /* guarded by: scopes_lock; the last one in words */
 
-	_Atomic uint64_t n_goroutines; /* begun so far; the next one's number */
-	_Atomic uint64_t n_failed;     /* spawned ones that raised */
+	/* What it has done so far, goroutines begun among it: the next one's number. */
+	struct sl_tally *tally;    /* immutable after new */
+	struct sl_tally own_tally; /* where the host has none */
 
 	pthread_mutex_t lock;
 	/* All there are; guarded by: lock. */

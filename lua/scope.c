@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "lua/runtime_inside.h"
 
 struct sl_scope *sl_scope_new(struct sl_scope *parent, pthread_mutex_t *lock)
 {
@@ -59,6 +60,13 @@ void sl_scope_unref(struct sl_scope *scope)
 	free(scope);
 }
 
+/* The task's scope has them all. */
+static void count_live(const struct sl_scope *scope, const struct sl_goroutine *goroutine)
+{
+	if (!scope->parent)
+		sl_tally_set(goroutine->runtime->tally, SL_TALLY_GOROUTINES, scope->n_live);
+}
+
 bool sl_scope_join(struct sl_scope *scope, struct sl_goroutine *goroutine)
 {
 	bool open;
@@ -71,8 +79,10 @@ bool sl_scope_join(struct sl_scope *scope, struct sl_goroutine *goroutine)
 		if (scope->goroutines)
 			scope->goroutines->scope_prev = goroutine;
 		scope->goroutines = goroutine;
-		for (struct sl_scope *s = scope; s; s = s->parent)
+		for (struct sl_scope *s = scope; s; s = s->parent) {
 			s->n_live++;
+			count_live(s, goroutine);
+		}
 	}
 	pthread_mutex_unlock(scope->lock);
 	if (open)
@@ -93,7 +103,9 @@ bool sl_scope_leave(struct sl_goroutine *goroutine)
 	if (goroutine->scope_next)
 		goroutine->scope_next->scope_prev = goroutine->scope_prev;
 	for (struct sl_scope *s = scope; s; s = s->parent) {
-		if (--s->n_live > 0)
+		s->n_live--;
+		count_live(s, goroutine);
+		if (s->n_live > 0)
 			continue;
 		sl_waiters_wake_all(&s->empty);
 		over = !s->parent;
