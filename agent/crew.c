@@ -39,10 +39,11 @@ struct sl_crew {
 
 	struct hand_list idle, taken; /* sl_hand.link */
 	size_t n_idle;
-	size_t n_waiting; /* as last told */
-	size_t n_asked;   /* hands that the spawner has been asked for */
-	size_t n_unasked; /* hands that it has still to be asked for */
-	bool kill_wanted; /* some hand's kill_wanted */
+	size_t n_waiting;         /* as last told */
+	size_t n_asked;           /* hands that the spawner has been asked for */
+	size_t n_unasked;         /* hands that it has still to be asked for */
+	bool kill_wanted;         /* some hand's kill_wanted */
+	struct sl_tally_sum past; /* what tasks did whose hands are gone */
 };
 
 static void talk_to_spawner(struct sl_crew *crew);
@@ -73,12 +74,12 @@ static void on_kill(void *ctx, struct sl_hand *hand)
 static const struct sl_hand_ops hand_ops = {
 	.frame = on_frame, .paused = on_paused, .kill = on_kill};
 
-static void add_hand(struct sl_crew *crew, pid_t pid, int fd)
+static void add_hand(struct sl_crew *crew, pid_t pid, int fd, struct sl_tally *tally)
 {
 	struct sl_hand *hand;
 	struct sl_error err;
 
-	if (sl_hand_new(crew->loop, pid, fd, &hand_ops, crew, &hand, &err) < 0) {
+	if (sl_hand_new(crew->loop, pid, fd, tally, &hand_ops, crew, &hand, &err) < 0) {
 		/* The worker ends, as its socket is closed. */
 		sl_log(SL_LOG_ERROR, "%s pid=%d", err.text, (int)pid);
 		return;
@@ -126,19 +127,21 @@ static void lose_hand(struct sl_crew *crew, struct sl_hand *hand)
 		return;
 	}
 	sl_hand_read_last_words(hand);
+	sl_tally_sum(&crew->past, hand->tally, 0, SL_TALLY_FIRST_GAUGE);
 	TAILQ_REMOVE(&crew->taken, hand, link);
 	crew->ops->gone(crew->ctx, hand, &hand->end);
 	sl_hand_free(hand);
 }
 
-static void on_report(struct sl_crew *crew, const struct sl_spawner_report *report, int fd)
+static void on_report(struct sl_crew *crew, const struct sl_spawner_report *report, int fd,
+	struct sl_tally *tally)
 {
 	struct sl_hand *hand;
 
 	switch (report->news) {
 	case SL_SPAWNER_WORKER:
 		crew->n_asked--;
-		add_hand(crew, report->pid, fd);
+		add_hand(crew, report->pid, fd, tally);
 		break;
 	case SL_SPAWNER_NO_WORKER:
 		crew->n_asked--;
@@ -158,12 +161,33 @@ static void on_report(struct sl_crew *crew, const struct sl_spawner_report *repo
 	}
 }
 
+/* Takes the descriptors that came with @msg: its socket, or -1, and its tally, or NULL. */
+static int take_fds(struct msghdr *msg, struct sl_tally **out_tally)
+{
+	struct cmsghdr *head = CMSG_FIRSTHDR(msg);
+	int fds[SL_SPAWNER_N_FDS] = {-1, -1};
+
+	if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len <= CMSG_LEN(sizeof(fds)))
+		memcpy(fds, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
+	if (fds[SL_SPAWNER_TALLY] < 0)
+		*out_tally = NULL;
+	else
+		*out_tally = sl_tally_map(fds[SL_SPAWNER_TALLY], false);
+	if (fds[SL_SPAWNER_TALLY] >= 0)
+		close(fds[SL_SPAWNER_TALLY]);
+	if (!*out_tally && fds[SL_SPAWNER_SOCKET] >= 0) {
+		close(fds[SL_SPAWNER_SOCKET]);
+		return -1;
+	}
+	return fds[SL_SPAWNER_SOCKET];
+}
+
 /* Reads one report. False when there is none now, or no spawner any more. */
 static bool read_report(struct sl_crew *crew, bool *out_closed)
 {
 	union {
 		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(SL_SPAWNER_N_FDS * sizeof(int))];
 	} control;
 	struct sl_spawner_report report;
 	struct iovec iov = {&report, sizeof(report)};
@@ -172,8 +196,8 @@ static bool read_report(struct sl_crew *crew, bool *out_closed)
 		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space)};
 	ssize_t n = recvmsg(crew->control, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *head;
-	int fd = -1;
+	struct sl_tally *tally;
+	int fd;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
@@ -181,15 +205,13 @@ static bool read_report(struct sl_crew *crew, bool *out_closed)
 		*out_closed = true;
 		return false;
 	}
-	head = CMSG_FIRSTHDR(&msg);
-	if (head && head->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(head), sizeof(fd));
+	fd = take_fds(&msg, &tally);
 	if (report.news == SL_SPAWNER_WORKER && fd < 0) {
 		/* Our descriptors ran out: the worker sees its socket closed, and ends. */
 		report.news = SL_SPAWNER_NO_WORKER;
 		report.status = EMFILE;
 	}
-	on_report(crew, &report, fd);
+	on_report(crew, &report, fd, tally);
 	return true;
 }
 
@@ -420,4 +442,13 @@ void sl_crew_fill(struct sl_crew *crew, size_t n_waiting)
 size_t sl_crew_n_idle(const struct sl_crew *crew)
 {
 	return crew->n_idle;
+}
+
+void sl_crew_tally(const struct sl_crew *crew, struct sl_tally_sum *out)
+{
+	const struct sl_hand *hand;
+
+	*out = crew->past;
+	TAILQ_FOREACH(hand, &crew->taken, link)
+	sl_tally_sum(out, hand->tally, 0, SL_N_TALLY_ITEMS);
 }

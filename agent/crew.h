@@ -10,6 +10,7 @@
  */
 
 #include "agent/hand.h"
+#include "common/tally.h"
 
 struct sl_crew;
 struct sl_error;
@@ -47,3 +48,6 @@ struct sl_hand *sl_crew_take(struct sl_crew *crew, void *user);
 void sl_crew_fill(struct sl_crew *crew, size_t n_waiting);
 
 size_t sl_crew_n_idle(const struct sl_crew *crew);
+
+/* What all tasks have done, those that are over included, and what they have now. */
+void sl_crew_tally(const struct sl_crew *crew, struct sl_tally_sum *out);

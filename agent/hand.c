@@ -7,6 +7,7 @@
 #include "agent/loop.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/tally.h"
 
 /* How much is read from one hand before the others have their turn. */
 #define MAX_READS 8
@@ -118,20 +119,22 @@ static void on_ready(void *ctx, unsigned what)
 		read_link(hand, MAX_READS);
 }
 
-int sl_hand_new(struct sl_loop *loop, pid_t pid, int fd, const struct sl_hand_ops *ops,
-	void *ctx, struct sl_hand **out, struct sl_error *err)
+int sl_hand_new(struct sl_loop *loop, pid_t pid, int fd, struct sl_tally *tally,
+	const struct sl_hand_ops *ops, void *ctx, struct sl_hand **out, struct sl_error *err)
 {
 	struct sl_hand *hand = calloc(1, sizeof(*hand));
 	int result;
 
 	if (!hand) {
 		close(fd);
+		sl_tally_unmap(tally);
 		return sl_fail(err, SL_ENOMEM, "no memory for a worker");
 	}
-	*hand = (struct sl_hand){.pid = pid, .ops = ops, .ctx = ctx, .fd = fd};
+	*hand = (struct sl_hand){.pid = pid, .tally = tally, .ops = ops, .ctx = ctx, .fd = fd};
 	result = sl_loop_watch_new(loop, fd, SL_LOOP_READ, on_ready, hand, &hand->watch, err);
 	if (result < 0) {
 		close(fd);
+		sl_tally_unmap(tally);
 		free(hand);
 		return result;
 	}
@@ -143,6 +146,7 @@ void sl_hand_free(struct sl_hand *hand)
 {
 	sl_loop_watch_free(hand->watch);
 	close(hand->fd);
+	sl_tally_unmap(hand->tally);
 	sl_buffer_deinit(&hand->in);
 	sl_buffer_deinit(&hand->out);
 	free(hand);

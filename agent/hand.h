@@ -17,6 +17,7 @@
 struct sl_error;
 struct sl_hand;
 struct sl_loop;
+struct sl_tally;
 
 struct sl_hand_end {
 	int status;      /* as of wait(); meaningless with spawner_died */
@@ -41,7 +42,8 @@ struct sl_hand {
 	bool taken;
 	bool kill_wanted; /* the crew's: not told the spawner yet */
 	struct sl_hand_end end;
-	void *user; /* of the one that took it */
+	struct sl_tally *tally; /* what its task has done: to be read */
+	void *user;             /* of the one that took it */
 
 	/* The hand's own. */
 	const struct sl_hand_ops *ops;
@@ -52,9 +54,10 @@ struct sl_hand {
 	bool link_ended; /* nothing more is read from it or written to it */
 };
 
-/* Takes @fd, on failure too. @ops and @ctx are borrowed. */
-int sl_hand_new(struct sl_loop *loop, pid_t pid, int fd, const struct sl_hand_ops *ops,
-	void *ctx, struct sl_hand **out, struct sl_error *err) sl_must_check;
+/* Takes @fd and @tally, on failure too. @ops and @ctx are borrowed. */
+int sl_hand_new(struct sl_loop *loop, pid_t pid, int fd, struct sl_tally *tally,
+	const struct sl_hand_ops *ops, void *ctx, struct sl_hand **out,
+	struct sl_error *err) sl_must_check;
 
 /* Closes its socket. It must be in no list. */
 void sl_hand_free(struct sl_hand *hand);

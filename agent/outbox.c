@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/event.h"
+#include "common/tally.h"
 #include "lua/reactor.h"
 #include "proto/event_msg.h"
 
@@ -24,6 +25,7 @@
 struct sl_outbox {
 	int fd;
 	struct sl_reactor *reactor;
+	struct sl_tally *tally;
 	void (*drained)(void *ctx);
 	void *ctx;
 	int timer_fd; /* fires when the batch is SL_BATCH_MS old */
@@ -173,8 +175,8 @@ static void set_timer(struct sl_outbox *outbox)
 	timerfd_settime(outbox->timer_fd, 0, &in, NULL);
 }
 
-int sl_outbox_new(int fd, struct sl_reactor *reactor, void (*drained)(void *ctx), void *ctx,
-	struct sl_outbox **out, struct sl_error *err)
+int sl_outbox_new(int fd, struct sl_reactor *reactor, struct sl_tally *tally,
+	void (*drained)(void *ctx), void *ctx, struct sl_outbox **out, struct sl_error *err)
 {
 	struct sl_outbox *outbox = calloc(1, sizeof(*outbox));
 	int result;
@@ -183,6 +185,7 @@ int sl_outbox_new(int fd, struct sl_reactor *reactor, void (*drained)(void *ctx)
 		return sl_fail(err, SL_ENOMEM, "no memory for the outbox");
 	outbox->fd = fd;
 	outbox->reactor = reactor;
+	outbox->tally = tally;
 	outbox->drained = drained;
 	outbox->ctx = ctx;
 	outbox->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -246,6 +249,7 @@ static void add_scratch_locked(struct sl_outbox *outbox)
 static void drop_locked(struct sl_outbox *outbox, size_t bytes)
 {
 	outbox->dropped.bytes += bytes;
+	sl_tally_add(outbox->tally, SL_TALLY_DROPPED_BYTES, bytes);
 	outbox->dropped.lines++;
 }
 
@@ -263,11 +267,23 @@ static void say_cap_reached_locked(struct sl_outbox *outbox)
 		add_scratch_locked(outbox);
 }
 
+/* What the task says, whether it is sent or not. A line in pieces is one. */
+static void count_output(struct sl_outbox *outbox, const struct sl_event *event)
+{
+	if (event->kind == SL_EVENT_OUT)
+		sl_tally_add(outbox->tally,
+			event->out.stream == 1 ? SL_TALLY_STDOUT_BYTES : SL_TALLY_STDERR_BYTES,
+			event->out.bytes.size);
+	else if (!event->log.continued)
+		sl_tally_add(outbox->tally, SL_TALLY_LOG_LINES + event->log.level, 1);
+}
+
 static void add_output_locked(struct sl_outbox *outbox, const struct sl_event *event)
 {
 	size_t bytes =
 		event->kind == SL_EVENT_LOG ? event->log.message.size : event->out.bytes.size;
 
+	count_output(outbox, event);
 	if (outbox->dropped.lines > 0 || !encode_locked(outbox, event)) {
 		drop_locked(outbox, bytes);
 		return;

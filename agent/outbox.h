@@ -16,11 +16,14 @@ struct sl_error;
 struct sl_event;
 struct sl_outbox;
 struct sl_reactor;
+struct sl_tally;
 
 /* Sends on the socket @fd, which stays the caller's, once there is credit. drained(ctx) is
- * called, on any thread, when emitting may go on after sl_outbox_emit() said true. */
-int sl_outbox_new(int fd, struct sl_reactor *reactor, void (*drained)(void *ctx), void *ctx,
-	struct sl_outbox **out, struct sl_error *err) sl_must_check;
+ * called, on any thread, when emitting may go on after sl_outbox_emit() said true. What is
+ * logged and written is counted in @tally, borrowed until free. */
+int sl_outbox_new(int fd, struct sl_reactor *reactor, struct sl_tally *tally,
+	void (*drained)(void *ctx), void *ctx, struct sl_outbox **out,
+	struct sl_error *err) sl_must_check;
 
 /* Nobody may emit any more. NULL is fine. */
 void sl_outbox_free(struct sl_outbox *outbox);

@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/tally.h"
 
 #define CONTROL_FD 3
 #define WANTED_FLAG "--sloth-spawner"
@@ -34,7 +35,7 @@ struct child {
 
 struct spawner {
 	int signals;
-	void (*work)(int fd);
+	void (*work)(int fd, struct sl_tally *tally);
 	struct child *children;
 	size_t n_children, capacity;
 	size_t n_exited; /* of the children */
@@ -124,37 +125,40 @@ static void volunteer_for_oom_killer(void)
 	close(fd);
 }
 
-_Noreturn static void be_worker(struct spawner *spawner, int fd, pid_t parent)
+_Noreturn static void be_worker(
+	struct spawner *spawner, const int fds[SL_SPAWNER_N_FDS], pid_t parent)
 {
+	struct sl_tally *tally = sl_tally_map(fds[SL_SPAWNER_TALLY], true);
 	struct sl_error err;
 
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent) /* it died before it could be told */
 		_exit(1);
-	if (dup3(fd, CONTROL_FD, O_CLOEXEC) < 0 || close_range(CONTROL_FD + 1, ~0u, 0) < 0)
+	if (!tally || dup3(fds[SL_SPAWNER_SOCKET], CONTROL_FD, O_CLOEXEC) < 0 ||
+		close_range(CONTROL_FD + 1, ~0u, 0) < 0)
 		_exit(1);
 	if (sl_sweep_become_reaper(&err) < 0)
 		_exit(1);
 	prctl(PR_SET_NAME, "sloth-worker");
 	reset_signals();
 	volunteer_for_oom_killer();
-	spawner->work(CONTROL_FD);
+	spawner->work(CONTROL_FD, tally);
 	_exit(1);
 }
 
 /* When main is gone the next look at the socket says so. */
-static void report(const struct sl_spawner_report *news, int fd)
+static void report(const struct sl_spawner_report *news, const int fds[SL_SPAWNER_N_FDS])
 {
 	union {
 		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(SL_SPAWNER_N_FDS * sizeof(int))];
 	} control = {0};
 	struct iovec iov = {(void *)(uintptr_t)news, sizeof(*news)};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 
-	if (fd >= 0) {
+	if (fds) {
 		struct cmsghdr *head;
 
 		msg.msg_control = control.space;
@@ -162,8 +166,8 @@ static void report(const struct sl_spawner_report *news, int fd)
 		head = CMSG_FIRSTHDR(&msg);
 		head->cmsg_level = SOL_SOCKET;
 		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+		head->cmsg_len = CMSG_LEN(SL_SPAWNER_N_FDS * sizeof(int));
+		memcpy(CMSG_DATA(head), fds, SL_SPAWNER_N_FDS * sizeof(int));
 	}
 	/* Main always reads: blocking here is waiting for it to come round. */
 	do
@@ -186,32 +190,55 @@ static struct child *new_child(struct spawner *spawner)
 	return &spawner->children[spawner->n_children];
 }
 
+/* A worker's two ends of the socket, and the memory of its tally. */
+static int make_fds(int mine[SL_SPAWNER_N_FDS], int its[SL_SPAWNER_N_FDS])
+{
+	struct sl_error err;
+	int ends[2], tally;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -1;
+	if (sl_tally_make(&tally, &err) < 0) {
+		int saved = errno;
+
+		close(ends[0]);
+		close(ends[1]);
+		errno = saved;
+		return -1;
+	}
+	mine[SL_SPAWNER_SOCKET] = ends[0];
+	its[SL_SPAWNER_SOCKET] = ends[1];
+	mine[SL_SPAWNER_TALLY] = its[SL_SPAWNER_TALLY] = tally;
+	return 0;
+}
+
 static void fork_worker(struct spawner *spawner)
 {
 	struct sl_spawner_report news = {.news = SL_SPAWNER_NO_WORKER};
 	struct child *child = new_child(spawner);
+	int mine[SL_SPAWNER_N_FDS], its[SL_SPAWNER_N_FDS];
 	pid_t parent = getpid();
-	int ends[2];
 
-	if (!child || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+	if (!child || make_fds(mine, its) < 0) {
 		news.status = child ? errno : ENOMEM;
-		report(&news, -1);
+		report(&news, NULL);
 		return;
 	}
 	news.pid = fork();
 	if (news.pid == 0)
-		be_worker(spawner, ends[1], parent);
+		be_worker(spawner, its, parent);
 	if (news.pid < 0) {
 		news.status = errno;
-		report(&news, -1);
+		report(&news, NULL);
 	} else {
 		*child = (struct child){.pid = news.pid};
 		spawner->n_children++;
 		news.news = SL_SPAWNER_WORKER;
-		report(&news, ends[0]);
+		report(&news, mine);
 	}
-	close(ends[0]);
-	close(ends[1]);
+	close(mine[SL_SPAWNER_SOCKET]);
+	close(its[SL_SPAWNER_SOCKET]);
+	close(mine[SL_SPAWNER_TALLY]);
 }
 
 static struct child *find(struct spawner *spawner, pid_t pid)
@@ -292,7 +319,7 @@ static void report_exits(struct spawner *spawner, bool clean)
 				clean ? SL_SPAWNER_EXIT : SL_SPAWNER_REMAINS, child->pid,
 				child->status};
 
-			report(&news, -1);
+			report(&news, NULL);
 			spawner->n_exited--;
 		} else {
 			spawner->children[kept++] = *child;
@@ -362,7 +389,7 @@ static int serve(struct spawner *spawner)
 	return 0;
 }
 
-int sl_spawner_run(void (*work)(int fd))
+int sl_spawner_run(void (*work)(int fd, struct sl_tally *tally))
 {
 	struct spawner spawner = {.work = work};
 	struct sl_error err;

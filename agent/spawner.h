@@ -16,6 +16,7 @@
 #include "common/base.h"
 
 struct sl_error;
+struct sl_tally;
 
 enum sl_spawner_verb {
 	SL_SPAWNER_FORK = 1, /* number: how many workers */
@@ -28,7 +29,8 @@ struct sl_spawner_request {
 };
 
 enum sl_spawner_news {
-	SL_SPAWNER_WORKER = 1, /* pid waits at the other end of the socket that comes along */
+	SL_SPAWNER_WORKER = 1, /* pid waits at the other end of the socket that comes along,
+	                          with its tally's memory */
 	SL_SPAWNER_NO_WORKER,  /* status: the errno for which there is none */
 	SL_SPAWNER_EXIT,       /* pid and all that it started are gone; status as of wait() */
 	SL_SPAWNER_REMAINS,    /* as EXIT, but some of what it started could not be ended */
@@ -40,6 +42,13 @@ struct sl_spawner_report {
 	int32_t status;
 };
 
+/* What comes along with SL_SPAWNER_WORKER, in this order. */
+enum {
+	SL_SPAWNER_SOCKET,
+	SL_SPAWNER_TALLY,
+	SL_SPAWNER_N_FDS,
+};
+
 /* Starts the spawner as a child of this process. *out_control is non-blocking here. */
 int sl_spawner_start(pid_t *out_pid, int *out_control, struct sl_error *err) sl_must_check;
 
@@ -47,7 +56,6 @@ int sl_spawner_start(pid_t *out_pid, int *out_control, struct sl_error *err) sl_
 bool sl_spawner_is_wanted(int argc, char *const argv[]);
 
 /* Is the spawner until main goes; returns its exit status. In each worker it calls work(fd)
- * with main's socket, a blocking one, and nothing else open but 0, 1 and 2; work() ends the
- * process.
- */
-int sl_spawner_run(void (*work)(int fd));
+ * with main's socket, a blocking one, and nothing else open but 0, 1 and 2; and with its tally,
+ * which main reads. work() ends the process. */
+int sl_spawner_run(void (*work)(int fd, struct sl_tally *tally));

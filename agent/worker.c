@@ -18,6 +18,7 @@
 #include "common/error.h"
 #include "common/event.h"
 #include "common/log.h"
+#include "common/tally.h"
 #include "lua/reactor.h"
 #include "lua/runtime.h"
 #include "proto/task_msg.h"
@@ -35,6 +36,7 @@ struct stream {
 
 struct worker {
 	int fd;
+	struct sl_tally *tally;
 	bool is_copy;        /* this is a process that the task forked off the worker */
 	struct sl_buffer in; /* owner: the reactor, once the task runs */
 	struct sl_parcel *parcel;
@@ -187,14 +189,16 @@ static void abandon(void *ctx, enum sl_state state)
 static int make_runtime(struct worker *self, size_t task_memory_bytes, struct sl_error *err)
 {
 	struct sl_runtime_config config = {.task_memory_bytes = task_memory_bytes};
-	struct sl_runtime_host host = {.ctx = self, .emit = emit, .abandon = abandon};
+	struct sl_runtime_host host = {
+		.ctx = self, .emit = emit, .abandon = abandon, .tally = self->tally};
 	struct sl_reactor *reactor;
 	int result = sl_runtime_new(&config, &host, &self->runtime, err);
 
 	if (result < 0)
 		return result;
 	reactor = sl_runtime_reactor(self->runtime);
-	result = sl_outbox_new(self->fd, reactor, on_drained, self, &self->outbox, err);
+	result = sl_outbox_new(
+		self->fd, reactor, self->tally, on_drained, self, &self->outbox, err);
 	/* None of them is called before all are there. */
 	pthread_mutex_lock(&self->lock);
 	for (int i = 0; i < 2 && result == 0; i++)
@@ -377,6 +381,7 @@ static void emit_refusal(struct worker *self, const struct sl_error *why)
 static void on_forked(void)
 {
 	worker.is_copy = true;
+	sl_tally_part(worker.tally);
 	close(worker.fd);
 }
 
@@ -387,7 +392,7 @@ static void on_exit_called(void)
 		sl_outbox_rescue(worker.outbox, RESCUE_MS);
 }
 
-_Noreturn void sl_worker_run(int fd)
+_Noreturn void sl_worker_run(int fd, struct sl_tally *tally)
 {
 	struct sl_link_frame frame;
 	struct sl_error err, why;
@@ -395,6 +400,7 @@ _Noreturn void sl_worker_run(int fd)
 	size_t used;
 	int result;
 
+	worker.tally = tally;
 	if (prepare(&worker, fd, &err) < 0) {
 		sl_log(SL_LOG_ERROR, "a worker cannot make itself ready: %s", err.text);
 		_exit(1);

@@ -6,5 +6,7 @@
  * ready, waits at its socket for the task, runs it and exits.
  */
 
-/* Is the worker at the socket @fd; ends the process. */
-_Noreturn void sl_worker_run(int fd);
+struct sl_tally;
+
+/* Is the worker at the socket @fd, whose doings are counted in @tally; ends the process. */
+_Noreturn void sl_worker_run(int fd, struct sl_tally *tally);

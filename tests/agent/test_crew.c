@@ -62,7 +62,7 @@ static void leave_orphans(int fd, int n)
 	}
 }
 
-static void work(int fd)
+static void work(int fd, struct sl_tally *tally)
 {
 	struct sl_buffer in = SL_BUFFER_INIT;
 	struct sl_link_frame frame;
@@ -77,6 +77,10 @@ static void work(int fd)
 		in.size += (size_t)n;
 	}
 	snprintf(text, sizeof(text), "%.*s", (int)frame.bytes.size, frame.bytes.data);
+	if (strcmp(text, "count") == 0) {
+		sl_tally_add(tally, SL_TALLY_LOG_LINES + SL_LOG_INFO, 3);
+		sl_tally_add(tally, SL_TALLY_GOROUTINES, 2);
+	}
 	if (strcmp(text, "crash") == 0) {
 		signal(SIGSEGV, SIG_DFL);
 		raise(SIGSEGV);
@@ -229,6 +233,26 @@ START_TEST(an_exit_status_is_told)
 	ck_assert(WIFEXITED(last_end.status));
 	ck_assert_int_eq(WEXITSTATUS(last_end.status), 7);
 	ck_assert(!last_end.was_killed);
+	tear_down();
+}
+END_TEST
+
+START_TEST(what_a_worker_counts_stays_and_what_it_has_goes_with_it)
+{
+	struct sl_tally_sum sum;
+	struct sl_hand *hand;
+
+	set_up();
+	hand = give("count");
+	run_until(is_one_here);
+	sl_crew_tally(crew, &sum);
+	ck_assert_uint_eq(sum.items[SL_TALLY_LOG_LINES + SL_LOG_INFO], 3);
+	ck_assert_uint_eq(sum.items[SL_TALLY_GOROUTINES], 2);
+	sl_hand_kill(hand);
+	run_until(is_one_gone);
+	sl_crew_tally(crew, &sum);
+	ck_assert_uint_eq(sum.items[SL_TALLY_LOG_LINES + SL_LOG_INFO], 3);
+	ck_assert_uint_eq(sum.items[SL_TALLY_GOROUTINES], 0);
 	tear_down();
 }
 END_TEST
@@ -446,8 +470,10 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-	const TTest *const tests[] = {an_exit_status_is_told, a_crash_is_told_with_its_signal,
-		last_words_come_before_the_end, a_killed_worker_is_said_to_be_killed,
+	const TTest *const tests[] = {an_exit_status_is_told,
+		what_a_worker_counts_stays_and_what_it_has_goes_with_it,
+		a_crash_is_told_with_its_signal, last_words_come_before_the_end,
+		a_killed_worker_is_said_to_be_killed,
 		nothing_that_a_worker_started_is_left_when_it_is_gone,
 		one_workers_end_leaves_the_others_children_alone,
 		garbage_on_its_socket_ends_a_worker, a_worker_holds_nobody_elses_descriptors,

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/event.h"
+#include "common/tally.h"
 #include "lua/reactor.h"
 #include "proto/event_msg.h"
 #include "tests/support/check_main.h"
@@ -20,6 +21,7 @@
 
 static int ends[2]; /* main's and the outbox's */
 static struct sl_reactor *reactor;
+static struct sl_tally tally;
 static struct sl_outbox *outbox;
 static atomic_int n_drained;
 
@@ -40,7 +42,8 @@ static void set_up(void)
 {
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 	ck_assert_int_eq(sl_reactor_new(&reactor, NULL), 0);
-	ck_assert_int_eq(sl_outbox_new(ends[1], reactor, on_drained, NULL, &outbox, NULL), 0);
+	ck_assert_int_eq(
+		sl_outbox_new(ends[1], reactor, &tally, on_drained, NULL, &outbox, NULL), 0);
 }
 
 static void tear_down(void)
@@ -163,6 +166,28 @@ START_TEST(many_events_go_in_few_batches)
 }
 END_TEST
 
+START_TEST(what_is_said_is_counted)
+{
+	struct sl_event event = {.kind = SL_EVENT_LOG, .time_us = 1};
+
+	event.log.level = SL_LOG_ERROR;
+	event.log.message = sl_bytes_of("in ");
+	event.log.continued = true;
+	sl_outbox_emit(outbox, &event);
+	event.log.message = sl_bytes_of("two pieces");
+	event.log.continued = false;
+	sl_outbox_emit(outbox, &event);
+	event = (struct sl_event){.kind = SL_EVENT_OUT, .time_us = 1};
+	event.out.stream = 2;
+	event.out.bytes = sl_bytes_of("seven!\n");
+	sl_outbox_emit(outbox, &event);
+	ck_assert_uint_eq(sl_tally_get(&tally, SL_TALLY_LOG_LINES + SL_LOG_ERROR), 1);
+	ck_assert_uint_eq(sl_tally_get(&tally, SL_TALLY_LOG_LINES + SL_LOG_INFO), 0);
+	ck_assert_uint_eq(sl_tally_get(&tally, SL_TALLY_STDERR_BYTES), 7);
+	ck_assert_uint_eq(sl_tally_get(&tally, SL_TALLY_STDOUT_BYTES), 0);
+}
+END_TEST
+
 START_TEST(the_result_comes_last_whatever_is_said_after_it)
 {
 	sl_outbox_credit(outbox, 8u << 20);
@@ -249,6 +274,9 @@ START_TEST(output_beyond_the_cap_is_counted)
 	ck_assert_uint_gt(dropped_lines, 100);
 	/* One of the lines says that the others are left out. */
 	ck_assert_uint_eq(n_by_kind[SL_EVENT_LOG] - 1 + dropped_lines, (uint64_t)n);
+	ck_assert_uint_eq(sl_tally_get(&tally, SL_TALLY_LOG_LINES + SL_LOG_INFO), (uint64_t)n);
+	ck_assert_uint_eq(
+		sl_tally_get(&tally, SL_TALLY_DROPPED_BYTES), dropped_lines * sizeof(line));
 	ck_assert_int_eq(last_kind, SL_EVENT_RESULT);
 }
 END_TEST
@@ -289,8 +317,8 @@ START_TEST(when_main_is_gone_finish_fails)
 END_TEST
 
 SL_CHECK_MAIN_WITH("outbox", set_up, tear_down, a_lone_event_goes_after_a_moment,
-	many_events_go_in_few_batches, the_result_comes_last_whatever_is_said_after_it,
-	without_credit_it_fills_up_and_says_so, credit_is_kept_to_but_for_the_last_batch,
-	a_socket_that_is_full_makes_it_wait_too, output_beyond_the_cap_is_counted,
-	a_result_that_is_too_large_is_a_failure_that_says_so,
+	many_events_go_in_few_batches, what_is_said_is_counted,
+	the_result_comes_last_whatever_is_said_after_it, without_credit_it_fills_up_and_says_so,
+	credit_is_kept_to_but_for_the_last_batch, a_socket_that_is_full_makes_it_wait_too,
+	output_beyond_the_cap_is_counted, a_result_that_is_too_large_is_a_failure_that_says_so,
 	a_process_made_to_exit_still_says_what_it_had_said, when_main_is_gone_finish_fails)
