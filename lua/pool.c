@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "lua/outcome.h"
 #include "lua/pool_parts.h"
+#include "lua/reactor.h"
 #include "lua/runtime_inside.h"
 #include "lua/scope.h"
 #include "lua/share.h"
@@ -19,6 +20,7 @@ static void free_pool(struct sl_handle *handle)
 {
 	struct sl_pool *pool = (struct sl_pool *)handle;
 
+	sl_alarm_free(pool->news);
 	sl_pool_free_results(pool->results, pool->n_results);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->name);
@@ -106,7 +108,7 @@ void sl_pools_close_left(struct sl_runtime *runtime)
 
 		snprintf(text, sizeof(text), "pool '%.200s' was left open", pool->name);
 		sl_runtime_emit_log(runtime, SL_LOG_WARNING, 0, sl_bytes_of(text));
-		sl_pool_emit_stats(pool, true, true);
+		sl_pool_emit_last(pool);
 		if (sl_pool_unregister(pool))
 			sl_handle_unref(&pool->handle);
 	}
@@ -225,9 +227,9 @@ static void settle(struct sl_submission *submission, struct sl_goroutine *gorout
 		sl_waiters_wake_one(&pool->slots);
 	if (pool->active == 0)
 		sl_waiters_wake_all(&pool->idle);
+	sl_pool_changed_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
 
-	sl_pool_emit_stats(pool, false, false);
 	if (next)
 		launch(next);
 	sl_handle_unref(&submission->handle);
@@ -249,6 +251,7 @@ static enum sl_pool_answer offer_locked(
 		return SL_POOL_CLOSED;
 	if (sl_pool_is_full_locked(pool))
 		return SL_POOL_FULL;
+	sl_pool_changed_locked(pool);
 	sl_handle_ref(&submission->handle);
 	submission->number = ++pool->submitted;
 	submission->submitted_ns = sl_clock_monotonic_ns();
@@ -277,7 +280,5 @@ enum sl_pool_answer sl_pool_offer(struct sl_pool *pool, struct sl_submission *su
 	pthread_mutex_unlock(&pool->lock);
 	if (now)
 		launch(submission);
-	if (answer == SL_POOL_ACCEPTED)
-		sl_pool_emit_stats(pool, false, false);
 	return answer;
 }

@@ -111,7 +111,7 @@ int sl_pool_create(lua_State *L)
 
 	if (!sl_pool_register(pool))
 		return fail(L, true, "pool already exists: %s", name);
-	sl_pool_emit_stats(pool, true, false);
+	sl_pool_emit_first(pool);
 	lua_pushboolean(L, true);
 	return 1;
 }
@@ -164,6 +164,7 @@ static void count_rejected(struct sl_pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
 	pool->rejected++;
+	sl_pool_changed_locked(pool);
 	sl_tally_add(pool->runtime->tally, SL_TALLY_POOL_REJECTED, 1);
 	pthread_mutex_unlock(&pool->lock);
 }
@@ -312,7 +313,7 @@ static int closed(lua_State *L, int status, lua_KContext ctx)
 	(void)status;
 	(void)ctx;
 	if (sl_pool_unregister(pool)) {
-		sl_pool_emit_stats(pool, true, true);
+		sl_pool_emit_last(pool);
 		sl_handle_unref(&pool->handle);
 	}
 	lua_pushboolean(L, true);

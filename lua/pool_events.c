@@ -3,11 +3,11 @@
 
 #include "common/clock.h"
 #include "lua/pool_parts.h"
+#include "lua/reactor.h"
 #include "lua/runtime_inside.h"
 
-enum {
-	STATS_EVERY_MS = 100,
-};
+/* Nobody waits longer to hear of a change, nor hears of more. */
+#define NEWS_EVERY_NS INT64_C(100000000)
 
 struct sl_pool_stats sl_pool_stats_locked(const struct sl_pool *pool)
 {
@@ -29,21 +29,52 @@ struct sl_pool_stats sl_pool_stats_locked(const struct sl_pool *pool)
 	};
 }
 
-void sl_pool_emit_stats(struct sl_pool *pool, bool now, bool closed)
+/* Emits what is so now; @closed: for the last time. */
+static void emit(struct sl_pool *pool, bool closed)
 {
 	struct sl_event event = {.kind = SL_EVENT_POOL};
-	int64_t ms = sl_clock_monotonic_ms();
-	bool due;
 
 	pthread_mutex_lock(&pool->lock);
-	due = now || ms - pool->stats_ms >= STATS_EVERY_MS;
-	if (due)
-		pool->stats_ms = ms;
 	event.pool = sl_pool_stats_locked(pool);
+	pool->news_due = false;
+	pool->news_ns = sl_clock_monotonic_ns();
 	pthread_mutex_unlock(&pool->lock);
 	event.pool.closed = closed;
-	if (due)
-		sl_runtime_emit(pool->runtime, &event);
+	sl_runtime_emit(pool->runtime, &event);
+}
+
+/* On the reactor: news between the first and the last come from here alone, in their order. */
+static void on_news(void *ctx)
+{
+	emit(ctx, false);
+}
+
+void sl_pool_changed_locked(struct sl_pool *pool)
+{
+	if (pool->news_due || pool->news_over)
+		return;
+	if (!pool->news &&
+		sl_alarm_new(pool->runtime->reactor, on_news, pool, &pool->news, NULL) != 0)
+		return; /* no memory: the next change tries again, and the last news come */
+	pool->news_due = true;
+	sl_alarm_set(pool->news, pool->news_ns + NEWS_EVERY_NS);
+}
+
+void sl_pool_emit_first(struct sl_pool *pool)
+{
+	emit(pool, false);
+}
+
+void sl_pool_emit_last(struct sl_pool *pool)
+{
+	struct sl_alarm *news;
+
+	pthread_mutex_lock(&pool->lock);
+	pool->news_over = true;
+	news = sl_steal(pool->news);
+	pthread_mutex_unlock(&pool->lock);
+	sl_alarm_free(news);
+	emit(pool, true);
 }
 
 void sl_submission_write_id(const struct sl_submission *submission, char *id, size_t size)

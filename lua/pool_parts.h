@@ -54,7 +54,10 @@ struct sl_pool {
 	size_t n_results, first_result;
 	struct sl_waiters slots; /* wait to submit */
 	struct sl_waiters idle;  /* wait until nothing is queued or active */
-	int64_t stats_ms;        /* when they were last emitted */
+	struct sl_alarm *news;   /* made at first need */
+	bool news_due;           /* it is set */
+	bool news_over;          /* the last ones are out, or about to be */
+	int64_t news_ns;         /* when stats were last emitted */
 };
 
 /* ---- life ---- */
@@ -107,8 +110,14 @@ void sl_pool_push_results(lua_State *L, struct sl_pool *pool);
 
 struct sl_pool_stats sl_pool_stats_locked(const struct sl_pool *pool);
 
-/* @now: even if the last ones are fresh. */
-void sl_pool_emit_stats(struct sl_pool *pool, bool now, bool closed);
+/* Its stats are not what they were: they are emitted at most 100 ms later, and at most once in
+ * 100 ms. */
+void sl_pool_changed_locked(struct sl_pool *pool);
+
+/* Emits stats now: of a pool that is new, and of one that is closed, which are the last. Blocks
+ * while others are being emitted. */
+void sl_pool_emit_first(struct sl_pool *pool);
+void sl_pool_emit_last(struct sl_pool *pool);
 
 /* "NAME-1" */
 void sl_submission_write_id(const struct sl_submission *submission, char *id, size_t size);

@@ -4,6 +4,8 @@
  * The goroutine module as its page promises it: a row of the page, a test.
  */
 
+#include <unistd.h>
+
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 
@@ -384,6 +386,50 @@ START_TEST(a_pool_task_that_waits_for_its_pool_raises)
 }
 END_TEST
 
+/* Runs the task of @arg, a struct task_run, to its end. */
+static void *run_prepared(void *arg)
+{
+	struct task_run *live = arg;
+
+	sl_runtime_run(live->runtime, &live->task);
+	return NULL;
+}
+
+/* Waits until the task has emitted @text; false: it did not within ten seconds. */
+static bool hears(struct task_run *live, const char *text)
+{
+	bool heard = false;
+
+	for (int i = 0; i < 10000 && !heard; i++) {
+		usleep(1000);
+		pthread_mutex_lock(&live->lock);
+		heard = live->events.size > 0 &&
+		        memmem(live->events.data, live->events.size, text, strlen(text));
+		pthread_mutex_unlock(&live->lock);
+	}
+	return heard;
+}
+
+START_TEST(news_of_a_pool_arrive_though_nothing_else_happens)
+{
+	struct sl_runtime_config config = {.threads = 2};
+	struct task_run live;
+	pthread_t thread;
+	bool came, told;
+
+	task_prepare(&live, &config,
+		"goroutine.pool_create('p', {stream = false})\n"
+		"goroutine.pool_submit('p', function() end) goroutine.sleep(60000)");
+	pthread_create(&thread, NULL, run_prepared, &live);
+	came = hears(&live, "pool p 0\n");
+	told = hears(&live, "pool p 1\n");
+	sl_runtime_cancel(live.runtime, "heard enough");
+	pthread_join(thread, NULL);
+	ck_assert(came && told);
+	task_finish(&live);
+}
+END_TEST
+
 START_TEST(a_pool_left_open_is_closed_with_a_warning)
 {
 	task_run(&run, "goroutine.pool_create('p')\n"
@@ -561,9 +607,11 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	a_pool_never_runs_more_than_its_workers, pool_errors_have_their_words,
 	a_full_queue_makes_the_submitter_wait,
 	a_slot_that_a_stopped_submitter_was_told_of_is_for_the_next,
-	a_pool_task_that_waits_for_its_pool_raises, a_pool_left_open_is_closed_with_a_warning,
-	a_silent_pool_sends_no_tasks, a_pool_keeps_the_last_ten_thousand_results,
-	they_nest_ten_deep, ten_thousand_wait_at_once, they_wait_inside_of_coroutines,
+	a_pool_task_that_waits_for_its_pool_raises,
+	news_of_a_pool_arrive_though_nothing_else_happens,
+	a_pool_left_open_is_closed_with_a_warning, a_silent_pool_sends_no_tasks,
+	a_pool_keeps_the_last_ten_thousand_results, they_nest_ten_deep,
+	ten_thousand_wait_at_once, they_wait_inside_of_coroutines,
 	they_wait_where_lua_cannot_yield, open_files_are_closed_with_their_goroutine,
 	finalizers_and_close_variables_run, a_table_with_a_finalizer_crosses_with_it,
 	if_the_function_raises_the_rest_is_stopped)
