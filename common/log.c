@@ -58,7 +58,7 @@ bool sl_log_on(enum sl_log_level level)
 static void make_printable(char *line, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+		if (((unsigned char)line[i] < ' ' && line[i] != '\t') || line[i] == 0x7f)
 			line[i] = '?';
 }
 

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+
+/*
+ * Written here and not by jansson, which reads JSON for tasks: its writer wants a
+ * second copy of everything as a tree of its own, refuses texts that are no UTF-8
+ * and numbers that are not finite, writes 0.1 as 0.10000000000000001 (fewer digits
+ * would lose some), and leaves C1 controls and U+2028 as they are.
+ */
+
 #include "controller/json.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -172,15 +181,13 @@ static void set_key(struct member *member, const struct sl_value *key)
 	}
 }
 
-static void write_object(struct writer *w, const struct sl_table *table)
+/* All that the table has, by their keys, for free(). NULL when memory ran out. */
+static struct member *sorted_members(const struct sl_table *table, size_t n)
 {
-	size_t n = table->n_array + table->n_pairs;
 	struct member *members = calloc(n ? n : 1, sizeof(*members));
 
-	if (!members) {
-		w->out->failed = true;
-		return;
-	}
+	if (!members)
+		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		struct sl_value index = {.kind = SL_VALUE_INTEGER, .integer = (int64_t)i + 1};
 		const struct sl_pair *pair =
@@ -190,6 +197,18 @@ static void write_object(struct writer *w, const struct sl_table *table)
 		members[i].value = pair ? &pair->value : &table->array[i];
 	}
 	qsort(members, n, sizeof(*members), by_key);
+	return members;
+}
+
+static void write_object(struct writer *w, const struct sl_table *table)
+{
+	size_t n = table->n_array + table->n_pairs;
+	struct member *members = sorted_members(table, n);
+
+	if (!members) {
+		w->out->failed = true;
+		return;
+	}
 	sl_buffer_append(w->out, "{", 1);
 	for (size_t i = 0; i < n && !w->full; i++) {
 		if (i)
@@ -269,6 +288,10 @@ static void write_value(struct writer *w, const struct sl_value *value)
 		write_function(w, value->function);
 		break;
 	case SL_VALUE_NAMED:
+		if (sl_bytes_equal(value->string, sl_bytes_of("json.null"))) {
+			sl_buffer_append(w->out, "null", 4);
+			break;
+		}
 		snprintf(what, sizeof(what), "<%.*s>",
 			(int)(value->string.size < 100 ? value->string.size : 100),
 			value->string.data);
@@ -286,6 +309,37 @@ void sl_json_value(struct sl_buffer *out, const struct sl_value *value)
 	struct writer w = {.out = out, .limit = out->size + MAX_BYTES};
 
 	write_value(&w, value);
+}
+
+static bool is_word(struct sl_bytes text)
+{
+	for (size_t i = 0; i < text.size; i++)
+		if (!isalnum((unsigned char)text.data[i]) && !strchr("_-.", text.data[i]))
+			return false;
+	return text.size > 0;
+}
+
+void sl_json_words(struct sl_buffer *out, const struct sl_table *table)
+{
+	size_t n = table->n_array + table->n_pairs;
+	struct member *members = sorted_members(table, n);
+
+	if (!members) {
+		out->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct sl_bytes key = key_of(&members[i]);
+
+		sl_buffer_append(out, " ", 1);
+		if (is_word(key))
+			sl_buffer_append(out, key.data, key.size);
+		else
+			sl_json_string(out, key);
+		sl_buffer_append(out, "=", 1);
+		sl_json_value(out, members[i].value);
+	}
+	free(members);
 }
 
 void sl_json_key(struct sl_buffer *out, const char *key)

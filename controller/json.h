@@ -9,7 +9,7 @@
  * become null. A table with a list part alone is an array, any other an object
  * whose keys are sorted and, where they aren't strings, written as Lua's
  * tostring() would. Functions and the like become a string in angle brackets
- * that says what they were; so does a table inside itself.
+ * that says what they were; so does a table inside itself. json.null is null.
  *
  * Threads: any.
  */
@@ -24,6 +24,10 @@ void sl_json_double(struct sl_buffer *out, double number);
 
 /* The text ends, still as valid JSON, soon after 16 MiB with a "<too large>". */
 void sl_json_value(struct sl_buffer *out, const struct sl_value *value);
+
+/* " key=value" for each member, with the value in JSON, and the key too where it is no plain
+ * word. */
+void sl_json_words(struct sl_buffer *out, const struct sl_table *table);
 
 /* ,"key": before a member; no comma behind an opening brace. */
 void sl_json_key(struct sl_buffer *out, const char *key);

@@ -30,7 +30,8 @@
  * A line has event, time (UTC), task, target, job, number (of the event in its
  * job), and by event:
  *   state    state why by
- *   log      level goroutine message fields
+ *   log      level goroutine message fields (what it was given as a table; missing for
+ *            nothing)
  *   out      stream ("stdout", "stderr") goroutine text
  *   task     id pool goroutine success values error traceback wait_ms run_ms
  *   pool     name workers active completed failed queued submitted rejected

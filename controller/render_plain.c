@@ -90,26 +90,6 @@ static void put_lines(struct sl_render *r, const char *host, const char *paint,
 	}
 }
 
-/* " key=value …" for a log event's fields. */
-static void fields_text(const struct sl_value *fields, struct sl_buffer *out)
-{
-	const struct sl_table *table = fields->table;
-
-	if (fields->kind != SL_VALUE_TABLE)
-		return;
-	for (size_t i = 0; i < table->n_pairs; i++) {
-		const struct sl_value *key = &table->pairs[i].key;
-
-		sl_buffer_append(out, " ", 1);
-		if (key->kind == SL_VALUE_STRING)
-			sl_buffer_append(out, key->string.data, key->string.size);
-		else
-			sl_json_value(out, key);
-		sl_buffer_append(out, "=", 1);
-		sl_json_value(out, &table->pairs[i].value);
-	}
-}
-
 static void put_log(struct sl_render *r, const char *host, const struct sl_event_log *log)
 {
 	static const struct {
@@ -125,7 +105,8 @@ static void put_log(struct sl_render *r, const char *host, const struct sl_event
 
 	if (log->level > r->style.level)
 		return;
-	fields_text(&log->fields, &fields);
+	if (log->fields.kind == SL_VALUE_TABLE)
+		sl_json_words(&fields, log->fields.table);
 	put_lines(r, host, looks[log->level].paint, looks[log->level].label, log->message,
 		sl_buffer_bytes(&fields));
 	sl_buffer_deinit(&fields);

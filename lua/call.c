@@ -83,7 +83,8 @@ void sl_call_report(struct sl_goroutine *goroutine, const struct sl_outcome *out
 		sl_buffer_printf(&text, "\n");
 		sl_buffer_append(&text, outcome->traceback.data, outcome->traceback.size);
 	}
-	sl_runtime_emit_log(goroutine->runtime, level, goroutine->id, sl_buffer_bytes(&text));
+	sl_runtime_emit_log(
+		goroutine->runtime, level, goroutine->id, sl_buffer_bytes(&text), NULL);
 	sl_buffer_deinit(&text);
 
 	event.task.id = sl_bytes_of(id);

@@ -25,7 +25,7 @@ static struct sl_bytes next_piece(struct sl_bytes *text)
 }
 
 bool sl_runtime_emit_log(struct sl_runtime *runtime, enum sl_log_level level,
-	uint64_t goroutine, struct sl_bytes message)
+	uint64_t goroutine, struct sl_bytes message, const struct sl_value *fields)
 {
 	bool full;
 
@@ -36,6 +36,8 @@ bool sl_runtime_emit_log(struct sl_runtime *runtime, enum sl_log_level level,
 		event.log.goroutine = goroutine;
 		event.log.message = next_piece(&message);
 		event.log.continued = message.size > 0;
+		if (fields && !event.log.continued)
+			event.log.fields = *fields;
 		full = sl_runtime_emit(runtime, &event);
 	} while (message.size > 0);
 	return full;

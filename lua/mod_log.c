@@ -8,29 +8,47 @@
 #include <lua.h>
 
 #include "common/log.h"
+#include "lua/log_fields.h"
 #include "lua/modules.h"
 #include "lua/runtime_inside.h"
+#include "lua/transfer.h"
+
+/* Fields as a parcel: they are plain, and bounded already. */
+#define MAX_FIELDS ((size_t)4 << 20)
+
+/* Emits @text with the fields, or nil, that are on the top. Raises nothing. */
+static bool emit(lua_State *L, enum sl_log_level level, struct sl_bytes text, bool *out_full)
+{
+	static const struct sl_transfer how = {.to = "to the log"};
+	sl_cleanup(sl_parcel_freep) struct sl_parcel *parcel = NULL;
+	struct sl_value fields = {0};
+
+	if (!lua_isnil(L, -1)) {
+		parcel = sl_parcel_new(MAX_FIELDS);
+		if (!parcel ||
+			sl_transfer_out(L, -1, "fields", &how, parcel, &fields, NULL) != 0)
+			return false;
+	}
+	*out_full = sl_runtime_emit_log(
+		sl_runtime_of(L), level, sl_goroutine_of(L)->id, text, &fields);
+	return true;
+}
 
 static int write_log(lua_State *L, enum sl_log_level level)
 {
 	struct sl_runtime *runtime = sl_runtime_of(L);
 	uint64_t mark = sl_runtime_drain_mark(runtime);
 	int n = lua_gettop(L);
-	struct sl_bytes text;
-	luaL_Buffer buffer;
+	bool has_fields = sl_log_fields_are(L, n), full = false;
+	struct sl_bytes text = sl_log_fields_push_text(L, n - has_fields);
 
-	luaL_buffinit(L, &buffer);
-	for (int i = 1; i <= n; i++) {
-		if (i > 1)
-			luaL_addchar(&buffer, '\t');
-		luaL_tolstring(L, i, NULL);
-		luaL_addvalue(&buffer);
-	}
-	luaL_pushresult(&buffer);
-	text.data = lua_tolstring(L, -1, &text.size);
-	if (!sl_runtime_emit_log(runtime, level, sl_goroutine_of(L)->id, text))
-		return 0;
-	return sl_runtime_wait_drained(L, mark, 0);
+	if (has_fields)
+		sl_log_fields_push(L, n);
+	else
+		lua_pushnil(L);
+	if (!emit(L, level, text, &full))
+		return luaL_error(L, "not enough memory");
+	return full ? sl_runtime_wait_drained(L, mark, 0) : 0;
 }
 
 /* log.error(...) */

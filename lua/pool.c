@@ -107,7 +107,7 @@ void sl_pools_close_left(struct sl_runtime *runtime)
 		char text[320];
 
 		snprintf(text, sizeof(text), "pool '%.200s' was left open", pool->name);
-		sl_runtime_emit_log(runtime, SL_LOG_WARNING, 0, sl_bytes_of(text));
+		sl_runtime_emit_log(runtime, SL_LOG_WARNING, 0, sl_bytes_of(text), NULL);
 		sl_pool_emit_last(pool);
 		if (sl_pool_unregister(pool))
 			sl_handle_unref(&pool->handle);

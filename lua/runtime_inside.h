@@ -70,9 +70,10 @@ struct sl_runtime *sl_runtime_of(lua_State *L);
 /* Emits one event now; fills in its time. True: the host has too much already. */
 bool sl_runtime_emit(struct sl_runtime *runtime, struct sl_event *event);
 
-/* Emits text as log or output, in pieces if it is long. */
+/* Emits text as log or output, in pieces if it is long; the fields, NULL for none, go with
+ * the last one. */
 bool sl_runtime_emit_log(struct sl_runtime *runtime, enum sl_log_level level,
-	uint64_t goroutine, struct sl_bytes message);
+	uint64_t goroutine, struct sl_bytes message, const struct sl_value *fields);
 bool sl_runtime_emit_out(
 	struct sl_runtime *runtime, int stream, uint64_t goroutine, struct sl_bytes bytes);
 

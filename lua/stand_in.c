@@ -5,8 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/error.h"
 #include "common/log.h"
+#include "lua/json.h"
+#include "lua/log_fields.h"
 #include "lua/modules.h"
+#include "lua/result.h"
 
 /* Any function that only a task has: f(…) */
 static int l_only_in_a_task(lua_State *L)
@@ -23,27 +27,52 @@ static void stand_in(lua_State *L, const char *module, const char *function)
 	lua_setfield(L, -2, function);
 }
 
-/* Pushes the arguments as text, with tabs between. [-0, +1, e] */
-static const char *joined(lua_State *L)
+/* The value on the top becomes its JSON, or what tostring() says. [-1, +1, e] */
+static void make_json(lua_State *L)
 {
-	int n = lua_gettop(L);
-	luaL_Buffer buffer;
+	struct sl_buffer text = SL_BUFFER_INIT;
+	struct sl_error err;
 
-	luaL_buffinit(L, &buffer);
-	for (int i = 1; i <= n; i++) {
-		if (i > 1)
-			luaL_addchar(&buffer, '\t');
-		luaL_tolstring(L, i, NULL);
-		luaL_addvalue(&buffer);
+	if (sl_json_encode(L, -1, false, &text, &err) == 0) {
+		sl_result_take(L, &text);
+	} else {
+		sl_buffer_deinit(&text);
+		luaL_tolstring(L, -1, NULL);
 	}
-	luaL_pushresult(&buffer);
-	return lua_tostring(L, -1);
+	lua_replace(L, -2);
+}
+
+/* Adds " key=value" for each of the fields on the top, which are popped, to the text below.
+ * [-2, +1, e] */
+static void add_fields(lua_State *L)
+{
+	int fields = lua_gettop(L), text = fields - 1;
+
+	if (lua_istable(L, fields)) {
+		for (lua_pushnil(L); lua_next(L, fields); lua_settop(L, fields + 1)) {
+			make_json(L);
+			luaL_tolstring(L, fields + 1, NULL);
+			lua_pushfstring(L, "%s %s=%s", lua_tostring(L, text),
+				lua_tostring(L, -1), lua_tostring(L, -2));
+			lua_replace(L, text);
+		}
+	}
+	lua_settop(L, text);
 }
 
 /* One line of the log for each line of the text. */
 static int log_lines(lua_State *L, enum sl_log_level level)
 {
-	const char *at = joined(L);
+	int n_arguments = lua_gettop(L);
+	bool has_fields = sl_log_fields_are(L, n_arguments);
+	const char *at;
+
+	sl_log_fields_push_text(L, n_arguments - has_fields);
+	if (has_fields) {
+		sl_log_fields_push(L, n_arguments);
+		add_fields(L);
+	}
+	at = lua_tostring(L, -1);
 
 	for (;;) {
 		size_t n = strcspn(at, "\n");
@@ -84,7 +113,7 @@ static int l_log_print(lua_State *L)
 
 int sl_stand_in_print(lua_State *L)
 {
-	fprintf(stderr, "%s\n", joined(L));
+	fprintf(stderr, "%s\n", sl_log_fields_push_text(L, lua_gettop(L)).data);
 	return 0;
 }
 

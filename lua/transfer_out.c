@@ -20,6 +20,7 @@
 #include "lua/finalizer.h"
 #include "lua/handle.h"
 #include "lua/home.h"
+#include "lua/json.h"
 #include "lua/names.h"
 #include "lua/share.h"
 #include "lua/transfer.h"
@@ -447,6 +448,10 @@ static struct sl_value take_userdata(struct walk *walk, int index, const struct 
 	struct sl_handle *handle = sl_handle_at(walk->L, index);
 	struct sl_value value;
 
+	/* Other modules have the same for their null. */
+	if (lua_islightuserdata(walk->L, index) &&
+		lua_touserdata(walk->L, index) == SL_JSON_NULL)
+		return named(walk, "json.null");
 	if (handle)
 		return take_handle(walk, handle, step);
 	value = search_name(walk, index);

@@ -47,8 +47,8 @@ END_TEST
 START_TEST(a_peer_can_not_forge_a_second_line)
 {
 	sl_log_setup("prog", SL_LOG_INFO);
-	ck_assert_str_eq(stderr_of(SL_LOG_ERROR, "a\nprog: error: \033[2J"),
-		"prog: error: a?prog: error: ?[2J\n");
+	ck_assert_str_eq(stderr_of(SL_LOG_ERROR, "a\nprog:\terror: \033[2J"),
+		"prog: error: a?prog:\terror: ?[2J\n");
 }
 END_TEST
 

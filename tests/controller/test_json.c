@@ -92,6 +92,31 @@ START_TEST(tables_are_arrays_or_objects_with_sorted_keys)
 }
 END_TEST
 
+START_TEST(json_null_is_null)
+{
+	struct sl_value null = {.kind = SL_VALUE_NAMED, .string = sl_bytes_of("json.null")};
+	struct sl_value other = {.kind = SL_VALUE_NAMED, .string = sl_bytes_of("math.floor")};
+	struct sl_value items[] = {null, other};
+	struct sl_table list = {.array = items, .n_array = 2};
+
+	ck_assert_str_eq(json_of(table(&list)), "[null,\"<math.floor>\"]");
+}
+END_TEST
+
+START_TEST(members_as_words_are_sorted_and_tell_texts_from_numbers)
+{
+	struct sl_value items[] = {integer(7)};
+	struct sl_pair pairs[] = {{string("to"), string("a b")}, {string("n"), number(0.5)},
+		{string("a=b c"), string("5")},
+		{string("empty"), table(&(struct sl_table){0})}};
+	struct sl_table fields = {.array = items, .n_array = 1, .pairs = pairs, .n_pairs = 4};
+
+	sl_buffer_clear(&out);
+	sl_json_words(&out, &fields);
+	ck_assert_str_eq(text(), " 1=7 \"a=b c\"=\"5\" empty={} n=0.5 to=\"a b\"");
+}
+END_TEST
+
 START_TEST(cycles_depth_and_growth_end)
 {
 	struct sl_value self;
@@ -113,4 +138,5 @@ START_TEST(cycles_depth_and_growth_end)
 END_TEST
 
 SL_CHECK_MAIN("json", strings_are_escaped_and_always_utf8, numbers_stay_what_they_are,
-	tables_are_arrays_or_objects_with_sorted_keys, cycles_depth_and_growth_end)
+	tables_are_arrays_or_objects_with_sorted_keys, json_null_is_null,
+	members_as_words_are_sorted_and_tell_texts_from_numbers, cycles_depth_and_growth_end)

@@ -84,6 +84,34 @@ START_TEST(plain_lines_stand_behind_their_host)
 }
 END_TEST
 
+START_TEST(fields_stand_behind_the_message)
+{
+	struct sl_render *r = prepare(sl_render_plain_new());
+	struct sl_pair pairs[] = {
+		{{.kind = SL_VALUE_STRING, .string = sl_bytes_of("to")},
+			{.kind = SL_VALUE_STRING, .string = sl_bytes_of("web \033[2J")}},
+		{{.kind = SL_VALUE_STRING, .string = sl_bytes_of("n")},
+			{.kind = SL_VALUE_INTEGER, .integer = 7}},
+	};
+	struct sl_table fields = {.pairs = pairs, .n_pairs = 2};
+	struct sl_event event = {.kind = SL_EVENT_LOG, .time_us = 1700000000123456};
+
+	event.log.level = SL_LOG_WARNING;
+	event.log.message = sl_bytes_of("first\nsecond");
+	event.log.fields = (struct sl_value){.kind = SL_VALUE_TABLE, .table = &fields};
+	r->ops->event(r, &job, 7, &event);
+	ck_assert_str_eq(
+		text(), "web-01 │ warning: first\nweb-01 │ second n=7 to=\"web \\u001b[2J\"\n");
+	r->ops->free(r);
+
+	r = prepare(sl_render_json_new(true));
+	r->ops->event(r, &job, 7, &event);
+	ck_assert_ptr_nonnull(strstr(
+		text(), "\"message\":\"first\\nsecond\",\"fields\":{\"n\":7,\"to\":\"web "));
+	r->ops->free(r);
+}
+END_TEST
+
 START_TEST(what_a_task_prints_can_not_act_on_a_terminal)
 {
 	struct sl_render *r = prepare(sl_render_plain_new());
@@ -259,6 +287,6 @@ END_TEST
 
 SL_CHECK_MAIN("render", pretty_keeps_what_runs_below_the_lines,
 	pretty_leaves_room_for_the_lines_above, plain_lines_stand_behind_their_host,
-	what_a_task_prints_can_not_act_on_a_terminal, a_pool_is_summed_up_when_it_closes,
-	the_summary_says_how_it_came_out_and_why, json_lines_are_one_object_each,
-	the_json_document_has_everything)
+	fields_stand_behind_the_message, what_a_task_prints_can_not_act_on_a_terminal,
+	a_pool_is_summed_up_when_it_closes, the_summary_says_how_it_came_out_and_why,
+	json_lines_are_one_object_each, the_json_document_has_everything)

@@ -86,6 +86,57 @@ class Outcomes(Case):
         for word in ("printed", "written", "complained"):
             self.assertRegex(result.out, r"web-01 │ .*" + word)
 
+    def test_a_table_that_a_log_line_ends_with_is_its_fields(self):
+        result = self.assertExit(self.run_body("""
+local inside = {}
+inside.inside = inside
+log.info("text", 1, nil, { host = "web 1", n = 7, f = 1.0, list = { 1, { x = false } } })
+log.warn({ only = "fields" })
+log.error("e", setmetatable({ 1 }, { __tostring = function() return "a word" end }))
+log.debug("d", { null = json.null, inside = inside, f = print, ["a key"] = math.huge })
+log.print("no fields", {})
+log.info(("x"):rep(70000), { after = "a long line" })
+log.info("large", { large = ("x"):rep(70000), small = 1 })""", "-o", "jsonl"), 0)
+        lines = [line for line in result.jsonl() if line["event"] == "log"]
+        self.assertEqual([line["level"] for line in lines],
+                         ["info", "warning", "error", "info", "info", "info"])
+        text, only, word, empty, long_line, large = lines
+        self.assertEqual(text["message"], "text\t1\tnil")
+        self.assertEqual(text["fields"], {"host": "web 1", "n": 7, "f": 1.0,
+                                          "list": [1, {"x": False}]})
+        self.assertEqual((only["message"], only["fields"]), ("", {"only": "fields"}))
+        self.assertEqual(word["message"], "e\ta word")
+        for line in (word, empty):
+            self.assertNotIn("fields", line)
+        self.assertEqual((len(long_line["message"]), long_line["fields"]),
+                         (70000, {"after": "a long line"}))
+        self.assertEqual(large["fields"], {"large": "<too large>", "small": 1})
+
+        result = self.assertExit(self.run_body("""
+local inside = {}
+inside.inside = inside
+log.debug("d", { null = json.null, inside = inside, f = print, ["a key"] = 0.5 })
+log.warn({ only = "fields" })""", "--log-level", "debug"), 0)
+        self.assertRegex(result.out, r'web-01 │ debug: d "a key"=0.5 f="function: \S+" '
+                                     r'inside={"inside":"<cycle>"} null=null')
+        self.assertIn('web-01 │ warning:  only="fields"', result.out)
+
+    def test_json_null_stays_null(self):
+        path = self.workflow("""
+local a = task("a"):delegate_to("web-01"):command(function()
+  return true, "", { null = json.null, list = { json.null, 1 } } end)
+  :on_success(function(this, params, outputs)
+    assert(outputs.null == json.null and outputs.list[1] == json.null) end):build()
+local b = task("b"):delegate_to("web-01"):depends_on(a):command(function(this, params, deps)
+  assert(deps.a.null == json.null and deps.a.list[1] == json.null and deps.a.list[2] == 1)
+  return true, json.encode(deps.a.list) end):build()
+workflow.define("w"):tasks({ a, b })""")
+        result = self.assertExit(
+            self.sloth("run", path, "-o", "json", agents=[self.agent()]), 0)
+        a, b = result.json()["tasks"]
+        self.assertEqual(a["outputs"], {"null": None, "list": [None, 1]})
+        self.assertEqual(b["message"], "[null,1]")
+
     def test_what_a_child_process_prints_arrives(self):
         result = self.assertExit(self.run_body("os.execute('echo from a child')"), 0)
         self.assertRegex(result.out, r"web-01 │ .*from a child")

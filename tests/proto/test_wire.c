@@ -337,6 +337,19 @@ static void event_log(void)
 		.log = {.level = SL_LOG_INFO, .goroutine = 1, .message = sl_bytes_of("hi")}});
 }
 
+static void event_fields(void)
+{
+	struct sl_pair pair = {{.kind = SL_VALUE_STRING, .string = sl_bytes_of("port")},
+		{.kind = SL_VALUE_INTEGER, .integer = 80}};
+	struct sl_table fields = {.pairs = &pair, .n_pairs = 1};
+
+	put_event((struct sl_event){.kind = SL_EVENT_LOG,
+		.log = {.level = SL_LOG_WARNING,
+			.goroutine = 1,
+			.message = sl_bytes_of("up"),
+			.fields = {.kind = SL_VALUE_TABLE, .table = &fields}}});
+}
+
 static void events_reply(void)
 {
 	struct sl_batch batch = {.first = 3, .count = 2};
@@ -628,6 +641,7 @@ static const struct wire {
 	{"value-deep", value_deep, reread_value},
 	{"event-state", event_state, reread_events},
 	{"event-log", event_log, reread_events},
+	{"event-fields", event_fields, reread_events},
 	{"event-out", event_out, reread_events},
 	{"event-task", event_task, reread_events},
 	{"event-pool", event_pool, reread_events},
