@@ -11,6 +11,10 @@
  * Small blocks come in steps of 16 bytes, middle ones in four steps a doubling;
  * each size has a list of free blocks. What is larger is the C library's, on a
  * list so that it can be dropped with the rest.
+ *
+ * While an arena has no more than its region, free blocks are cut up before space
+ * that was never used is touched: what tables and stacks outgrew while a state was
+ * furnished would otherwise be a part of each copy of it.
  */
 enum {
 	GRAIN = 16,
@@ -18,8 +22,9 @@ enum {
 	MIDDLE_MAX = 16 * 1024,
 	N_SMALL = SMALL_MAX / GRAIN,
 	N_CLASSES = N_SMALL + 4 * 4, /* four doublings from SMALL_MAX to MIDDLE_MAX */
-	FIRST_SPAN = 32 * 1024,      /* of the region; a furnished state fits */
-	STEP = 16 * 1024,
+	FIRST_SPAN = 16 * 1024,      /* of the region; a furnished state fits */
+	STEP = 4 * 1024,             /* by which more of the region is taken */
+	SMALLEST_CHUNK = 16 * 1024,
 	LARGEST_CHUNK = 1024 * 1024,
 };
 
@@ -42,6 +47,7 @@ struct sl_arena {
 	struct sl_account *account;
 	size_t held, limit;
 	void *free[N_CLASSES];
+	uint64_t maybe_free[2]; /* a bit for each class; clear: its list is empty */
 };
 
 bool sl_account_charge(struct sl_account *account, size_t bytes)
@@ -178,8 +184,8 @@ static bool extend(struct sl_arena *arena, size_t wanted)
 		if ((size_t)(arena->end - arena->at) >= wanted)
 			return true;
 	}
-	if (size < STEP)
-		size = STEP;
+	if (size < SMALLEST_CHUNK)
+		size = SMALLEST_CHUNK;
 	if (size > LARGEST_CHUNK)
 		size = LARGEST_CHUNK;
 	if (size < wanted + sizeof(*chunk))
@@ -203,15 +209,81 @@ static bool extend(struct sl_arena *arena, size_t wanted)
 	return true;
 }
 
+static void push_free(struct sl_arena *arena, void *block, size_t class)
+{
+	memcpy(block, &arena->free[class], sizeof(void *));
+	arena->free[class] = block;
+	arena->maybe_free[class / 64] |= UINT64_C(1) << class % 64;
+}
+
+static void *pop_free(struct sl_arena *arena, size_t class)
+{
+	void *block = arena->free[class];
+
+	if (block)
+		memcpy(&arena->free[class], block, sizeof(void *));
+	return block;
+}
+
+static size_t size_of(size_t class)
+{
+	if (class < N_SMALL)
+		return (class + 1) * GRAIN;
+	class -= N_SMALL;
+	return ((size_t)SMALL_MAX << class / 4) / 4 * (class % 4 + 5);
+}
+
+/* The largest class that has a free block, if it is above @class; else 0. */
+static size_t largest_free(struct sl_arena *arena, size_t class)
+{
+	for (size_t i = 2; i-- > 0;) {
+		while (arena->maybe_free[i]) {
+			size_t bit = 63 - (size_t)__builtin_clzl(arena->maybe_free[i]);
+
+			if (arena->free[i * 64 + bit])
+				return i * 64 + bit > class ? i * 64 + bit : 0;
+			arena->maybe_free[i] &= ~(UINT64_C(1) << bit);
+		}
+	}
+	return 0;
+}
+
+/* Frees @size bytes, which need not be one block's size. */
+static void scatter(struct sl_arena *arena, char *at, size_t size)
+{
+	while (size > 0) {
+		size_t rounded, class = class_of(size, &rounded);
+
+		if (rounded > size)
+			class --;
+		push_free(arena, at, class);
+		at += size_of(class);
+		size -= size_of(class);
+	}
+}
+
+/* A block of the larger ones that are free. */
+static void *cut(struct sl_arena *arena, size_t class, size_t rounded)
+{
+	size_t larger = largest_free(arena, class);
+	char *block;
+
+	if (!larger)
+		return NULL;
+	block = pop_free(arena, larger);
+	scatter(arena, block + rounded, size_of(larger) - rounded);
+	return block;
+}
+
 static void *get_block(struct sl_arena *arena, size_t size)
 {
 	size_t rounded, class = class_of(size, &rounded);
-	void *block = arena->free[class];
+	void *block = pop_free(arena, class);
 
-	if (block) {
-		memcpy(&arena->free[class], block, sizeof(void *));
+	if (!block && arena->region_end)
+		block = cut(arena, class, rounded);
+	if (block)
 		return block;
-	}
 	if ((size_t)(arena->end - arena->at) < rounded && !extend(arena, rounded))
 		return NULL;
 	block = arena->at;
@@ -221,10 +293,9 @@ static void *get_block(struct sl_arena *arena, size_t size)
 
 static void put_block(struct sl_arena *arena, void *block, size_t size)
 {
-	size_t rounded, class = class_of(size, &rounded);
+	size_t rounded;
 
-	memcpy(block, &arena->free[class], sizeof(void *));
-	arena->free[class] = block;
+	push_free(arena, block, class_of(size, &rounded));
 }
 
 static void link_large(struct sl_arena *arena, struct large *large)
