@@ -15,12 +15,6 @@
 #define AWAITED "async handle already awaited"
 #define SCOPE_KIND "timeout"
 
-void sl_async_define(lua_State *L)
-{
-	sl_handle_define(L, SL_FUTURE_KIND, NULL);
-	sl_handle_define(L, SCOPE_KIND, NULL);
-}
-
 static int fail(lua_State *L, const char *why)
 {
 	lua_pushboolean(L, false);

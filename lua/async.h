@@ -8,9 +8,6 @@
 
 #include <lua.h>
 
-/* Makes their kinds known to a state. [-0, +0, m] */
-void sl_async_define(lua_State *L);
-
 int sl_async(lua_State *L);     /* goroutine.async(fn, ...) */
 int sl_await(lua_State *L);     /* goroutine.await(handle[, ms]) */
 int sl_await_all(lua_State *L); /* goroutine.await_all(handles[, ms]) */

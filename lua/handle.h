@@ -37,8 +37,8 @@ void sl_handle_list_each_idle(struct sl_handle_list *list,
 /* Makes the metatable of a kind, with @methods, which may be NULL. [-0, +0, m] */
 void sl_handle_define(lua_State *L, const char *kind, const luaL_Reg *methods);
 
-/* Pushes a userdata for @handle, with a reference of its own. Its kind has been defined, or is
- * one of the primitives'. [-0, +1, m] */
+/* Pushes a userdata for @handle, with a reference of its own. A kind that isn't defined yet is
+ * one of the primitives', or has no methods. [-0, +1, m] */
 void sl_handle_push(lua_State *L, struct sl_handle *handle);
 
 /* Pushes a userdata for @handle, which is new, and takes the caller's reference even if it

@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "lua/image.h"
+#include "lua/late.h"
 #include "lua/modules.h"
 #include "lua/names.h"
 
@@ -182,7 +183,7 @@ bool sl_home_may_finalize(lua_State *L)
 /* f() */
 static int l_fill(lua_State *L)
 {
-	sl_modules_fill(L);
+	sl_late_fill_all(L);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <lualib.h>
 
 #include "lua/goroutine.h"
 #include "lua/modules.h"
@@ -263,7 +264,7 @@ static int l_running(lua_State *L)
 	return 2;
 }
 
-void sl_furnish_coroutine(lua_State *L)
+int sl_open_coroutine(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{"close", l_close},
@@ -275,7 +276,7 @@ void sl_furnish_coroutine(lua_State *L)
 		{NULL, NULL},
 	};
 
-	lua_getglobal(L, "coroutine");
+	luaopen_coroutine(L);
 	luaL_setfuncs(L, functions, 0);
-	lua_pop(L, 1);
+	return 1;
 }

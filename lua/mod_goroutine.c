@@ -11,6 +11,7 @@
 
 #include "lua/async.h"
 #include "lua/call.h"
+#include "lua/handle.h"
 #include "lua/modules.h"
 #include "lua/pool.h"
 #include "lua/primitives.h"
@@ -100,29 +101,39 @@ static int l_sleep(lua_State *L)
 	return sl_goroutine_wait(L, 0, slept);
 }
 
+static const luaL_Reg first_functions[] = {
+	{"async", sl_async},
+	{"await", sl_await},
+	{"await_all", sl_await_all},
+	{"sleep", l_sleep},
+	{"spawn", l_spawn},
+	{"spawn_many", l_spawn_many},
+	{"timeout", sl_timeout},
+	{"wait_group", sl_wait_group_create},
+	{NULL, NULL},
+};
+
+int sl_open_goroutine_first(lua_State *L)
+{
+	sl_handle_define(L, SL_WAIT_GROUP_KIND, sl_wait_group_methods);
+	luaL_newlib(L, first_functions);
+	return 1;
+}
+
 int sl_open_goroutine(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{"async", sl_async},
-		{"await", sl_await},
-		{"await_all", sl_await_all},
 		{"pool_close", sl_pool_close},
 		{"pool_create", sl_pool_create},
 		{"pool_stats", sl_pool_stats},
 		{"pool_submit", sl_pool_submit},
 		{"pool_wait", sl_pool_wait},
-		{"sleep", l_sleep},
-		{"spawn", l_spawn},
-		{"spawn_many", l_spawn_many},
-		{"timeout", sl_timeout},
-		{"wait_group", sl_wait_group_new},
 		{NULL, NULL},
 	};
 
-	sl_wait_group_define(L);
-	sl_async_define(L);
 	sl_pool_define(L);
-	luaL_newlib(L, functions);
+	luaL_newlib(L, first_functions);
+	luaL_setfuncs(L, functions, 0);
 	sl_primitives_open(L);
 	return 1;
 }

@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <lualib.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -223,7 +224,7 @@ static void ask(void)
 	open_streams();
 }
 
-void sl_furnish_io(lua_State *L)
+int sl_open_io(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
 		{"close", l_file_close},
@@ -233,7 +234,7 @@ void sl_furnish_io(lua_State *L)
 		{NULL, NULL},
 	};
 
-	lua_getglobal(L, "io");
+	luaopen_io(L);
 	asked = L;
 	pthread_once(&once, ask);
 	for (size_t i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++) {
@@ -244,7 +245,6 @@ void sl_furnish_io(lua_State *L)
 	lua_setfield(L, -2, "popen");
 	redirect(L, "stdout", streams[1]);
 	redirect(L, "stderr", streams[2]);
-	lua_pop(L, 1);
 
 	luaL_getmetatable(L, LUA_FILEHANDLE);
 	lua_pushcfunction(L, l_file_leave);
@@ -252,4 +252,5 @@ void sl_furnish_io(lua_State *L)
 	lua_getfield(L, -1, "__index");
 	luaL_setfuncs(L, methods, 0);
 	lua_pop(L, 2);
+	return 1;
 }

@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +82,7 @@ static int l_setenv(lua_State *L)
 	return 1;
 }
 
-void sl_furnish_os(lua_State *L)
+int sl_open_os(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{"clock", l_clock},
@@ -92,7 +93,7 @@ void sl_furnish_os(lua_State *L)
 		{NULL, NULL},
 	};
 
-	lua_getglobal(L, "os");
+	luaopen_os(L);
 	luaL_setfuncs(L, functions, 0);
-	lua_pop(L, 1);
+	return 1;
 }

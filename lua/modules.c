@@ -3,28 +3,44 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
-#include <string.h>
 
 #include "common/task.h"
+#include "lua/late.h"
 #include "lua/runtime_inside.h"
 #include "lua/sent_modules.h"
 
-/* Ours: each is a global and what require() returns. One that most goroutines don't touch is
- * late: its table is there, and filled when somebody looks into it. */
-static const struct module {
+/* Each is a global and what require() returns. One that most goroutines don't touch is late. */
+struct module {
 	const char *name;
 	lua_CFunction open;
 	bool late;
-} modules[] = {
-	{"exec", sl_open_exec, true},
-	{"fs", sl_open_fs, true},
-	{"goroutine", sl_open_goroutine, false},
-	{"http", sl_open_http, true},
-	{"json", sl_open_json, true},
-	{"log", sl_open_log, false},
+	lua_CFunction first; /* late: pushes what it has from the beginning; NULL: nothing */
 };
 
-#define N_MODULES (sizeof(modules) / sizeof(modules[0]))
+static const struct module standard[] = {
+	{LUA_GNAME, sl_open_base, false, NULL},
+	{LUA_LOADLIBNAME, luaopen_package, false, NULL},
+	{LUA_COLIBNAME, sl_open_coroutine, true, NULL},
+	{LUA_DBLIBNAME, sl_open_debug, true, NULL},
+	{LUA_IOLIBNAME, sl_open_io, true, NULL},
+	{LUA_MATHLIBNAME, sl_open_math, true, NULL},
+	{LUA_OSLIBNAME, sl_open_os, true, NULL},
+	{LUA_STRLIBNAME, luaopen_string, false, NULL},
+	{LUA_TABLIBNAME, luaopen_table, false, NULL},
+	{LUA_UTF8LIBNAME, luaopen_utf8, true, NULL},
+};
+
+static const struct module ours[] = {
+	{"exec", sl_open_exec, true, NULL},
+	{"fs", sl_open_fs, true, NULL},
+	{"goroutine", sl_open_goroutine, true, sl_open_goroutine_first},
+	{"http", sl_open_http, true, NULL},
+	{"json", sl_open_json, true, NULL},
+	{"log", sl_open_log, false, NULL},
+};
+
+#define N_STANDARD (sizeof(standard) / sizeof(standard[0]))
+#define N_OURS (sizeof(ours) / sizeof(ours[0]))
 
 /* The first states are made before there is a task. */
 static const struct sl_value *modules_of_task(lua_State *L)
@@ -36,111 +52,39 @@ static const struct sl_value *modules_of_task(lua_State *L)
 
 static const struct sl_sent_modules sent = {modules_of_task};
 
-static void furnish_require(lua_State *L)
+static void open_module(lua_State *L, const struct module *module)
 {
-	sl_sent_modules_open(L, &sent);
-}
-
-static void (*const furnish[])(lua_State *L) = {
-	sl_furnish_base,
-	sl_furnish_coroutine,
-	sl_furnish_io,
-	sl_furnish_os,
-	furnish_require,
-};
-
-/* ---- late modules ---- */
-
-/* Fills the table at 1, once. Upvalue 1 of the caller: which module it is. [-0, +0, m] */
-static void fill(lua_State *L)
-{
-	const struct module *module = &modules[lua_tointeger(L, lua_upvalueindex(1))];
-
-	lua_pushnil(L);
-	lua_setmetatable(L, 1);
-	lua_pushcfunction(L, module->open);
-	lua_pushstring(L, module->name);
-	lua_call(L, 1, 1);
-	for (lua_pushnil(L); lua_next(L, -2);) {
-		lua_pushvalue(L, -2);
-		lua_insert(L, -2);
-		lua_rawset(L, 1);
+	if (!module->late) {
+		luaL_requiref(L, module->name, module->open, 1);
+		lua_pop(L, 1);
+		return;
 	}
+	if (module->first)
+		module->first(L);
+	else
+		lua_newtable(L);
+	sl_late_make(L, module->open);
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	lua_pushvalue(L, -2);
+	lua_setfield(L, -2, module->name);
 	lua_pop(L, 1);
-}
-
-/* __index(module, key) */
-static int l_index(lua_State *L)
-{
-	fill(L);
-	lua_settop(L, 2);
-	lua_rawget(L, 1);
-	return 1;
-}
-
-/* __newindex(module, key, value) */
-static int l_newindex(lua_State *L)
-{
-	fill(L);
-	lua_settop(L, 3);
-	lua_rawset(L, 1);
-	return 0;
-}
-
-/* __pairs(module) */
-static int l_pairs(lua_State *L)
-{
-	fill(L);
-	lua_getglobal(L, "next");
-	lua_pushvalue(L, 1);
-	return 2;
-}
-
-/* Pushes the table of a late module, empty for now; for luaL_requiref(). */
-static int open_late(lua_State *L)
-{
-	static const luaL_Reg events[] = {{"__index", l_index}, {"__newindex", l_newindex},
-		{"__pairs", l_pairs}, {NULL, NULL}};
-	const char *name = luaL_checkstring(L, 1);
-	lua_Integer i = 0;
-
-	while (strcmp(modules[i].name, name) != 0)
-		i++;
-	lua_newtable(L);
-	lua_createtable(L, 0, 3);
-	lua_pushinteger(L, i);
-	luaL_setfuncs(L, events, 1);
-	lua_setmetatable(L, -2);
-	return 1;
-}
-
-void sl_modules_fill(lua_State *L)
-{
-	for (size_t i = 0; i < N_MODULES; i++) {
-		lua_getglobal(L, modules[i].name);
-		lua_getfield(L, -1, "");
-		lua_pop(L, 2);
-	}
+	lua_setglobal(L, module->name);
 }
 
 void sl_modules_open(lua_State *L)
 {
-	luaL_openlibs(L);
-	for (size_t i = 0; i < sizeof(furnish) / sizeof(furnish[0]); i++)
-		furnish[i](L);
-	for (size_t i = 0; i < N_MODULES; i++) {
-		luaL_requiref(
-			L, modules[i].name, modules[i].late ? open_late : modules[i].open, 1);
-		lua_pop(L, 1);
-	}
+	for (size_t i = 0; i < N_STANDARD; i++)
+		open_module(L, &standard[i]);
+	for (size_t i = 0; i < N_OURS; i++)
+		open_module(L, &ours[i]);
+	sl_sent_modules_open(L, &sent);
 }
 
 const char *sl_modules_push(lua_State *L, size_t i)
 {
-	if (i >= N_MODULES)
+	if (i >= N_OURS)
 		return NULL;
-	lua_pushcfunction(L, modules[i].open);
-	lua_pushstring(L, modules[i].name);
-	lua_call(L, 1, 1);
-	return modules[i].name;
+	lua_pushcfunction(L, ours[i].open);
+	lua_call(L, 0, 1);
+	return ours[i].name;
 }

@@ -14,21 +14,28 @@
 /* Furnishes a new state. [-0, +0, m] */
 void sl_modules_open(lua_State *L);
 
-/* Fills the modules that are filled when they are first used, all of them. [-0, +0, e] */
-void sl_modules_fill(lua_State *L);
-
 /* Pushes the @i-th of our modules, as a task has it, and returns its name; pushes nothing and
  * returns NULL behind the last. In any state: its functions may want a goroutine around them.
  * [-0, +(1|0), m] */
 const char *sl_modules_push(lua_State *L, size_t i);
 
-/* Each opens one of ours; a lua_CFunction for luaL_requiref(). */
+/* Each pushes a module of ours, or a standard one as a task has it. A lua_CFunction for
+ * luaL_requiref(). */
+int sl_open_base(lua_State *L);
+int sl_open_coroutine(lua_State *L);
+int sl_open_debug(lua_State *L);
 int sl_open_exec(lua_State *L);
 int sl_open_fs(lua_State *L);
 int sl_open_goroutine(lua_State *L);
 int sl_open_http(lua_State *L);
+int sl_open_io(lua_State *L);
 int sl_open_json(lua_State *L);
 int sl_open_log(lua_State *L);
+int sl_open_math(lua_State *L);
+int sl_open_os(lua_State *L);
+
+/* The functions of goroutine that goroutines begin and end with. */
+int sl_open_goroutine_first(lua_State *L);
 
 /* os.execute([command]) */
 int sl_exec_os_execute(lua_State *L);
@@ -42,9 +49,3 @@ int sl_exec_push_end(lua_State *L, struct sl_process_end end);
  * e]
  */
 int sl_coroutine_call(lua_State *L, int n_args);
-
-/* Each changes what standard Lua opened. [-0, +0, m] */
-void sl_furnish_base(lua_State *L);
-void sl_furnish_coroutine(lua_State *L);
-void sl_furnish_io(lua_State *L);
-void sl_furnish_os(lua_State *L);

@@ -14,6 +14,7 @@
 #include "lua/rwmutex.h"
 #include "lua/select.h"
 #include "lua/semaphore.h"
+#include "lua/wait_group.h"
 
 const luaL_Reg *sl_primitive_methods(const char *kind)
 {
@@ -29,6 +30,7 @@ const luaL_Reg *sl_primitive_methods(const char *kind)
 		{SL_ONCE_KIND, sl_once_methods},
 		{SL_RWMUTEX_KIND, sl_rwmutex_methods},
 		{SL_SEMAPHORE_KIND, sl_semaphore_methods},
+		{SL_WAIT_GROUP_KIND, sl_wait_group_methods},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

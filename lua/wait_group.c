@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lua/wait_group.h"
 
-#include <lauxlib.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +8,6 @@
 #include "lua/goroutine.h"
 #include "lua/handle.h"
 #include "lua/share.h"
-
-#define KIND "wait group"
 
 struct wait_group {
 	struct sl_handle handle; /* first */
@@ -35,14 +32,15 @@ static struct wait_group *new_group(void)
 
 	if (!group)
 		return NULL;
-	group->handle = (struct sl_handle){.refs = 1, .kind = KIND, .free = free_group};
+	group->handle =
+		(struct sl_handle){.refs = 1, .kind = SL_WAIT_GROUP_KIND, .free = free_group};
 	pthread_mutex_init(&group->lock, NULL);
 	return group;
 }
 
 static struct wait_group *check(lua_State *L)
 {
-	return (struct wait_group *)sl_handle_check(L, 1, KIND);
+	return (struct wait_group *)sl_handle_check(L, 1, SL_WAIT_GROUP_KIND);
 }
 
 /* Adds @delta; false, and nothing changed, if the counter can't be that. */
@@ -136,7 +134,7 @@ static void describe(const struct sl_wait *wait, char *text, size_t size)
 }
 
 static const struct sl_wait_kind wait_kind = {
-	.name = KIND,
+	.name = SL_WAIT_GROUP_KIND,
 	.enter = enter,
 	.leave = leave,
 	.describe = describe,
@@ -157,19 +155,14 @@ static int l_wait(lua_State *L)
 	return sl_goroutine_wait(L, 0, waited);
 }
 
-void sl_wait_group_define(lua_State *L)
-{
-	static const luaL_Reg methods[] = {
-		{"add", l_add},
-		{"done", l_done},
-		{"wait", l_wait},
-		{NULL, NULL},
-	};
+const luaL_Reg sl_wait_group_methods[] = {
+	{"add", l_add},
+	{"done", l_done},
+	{"wait", l_wait},
+	{NULL, NULL},
+};
 
-	sl_handle_define(L, KIND, methods);
-}
-
-int sl_wait_group_new(lua_State *L)
+int sl_wait_group_create(lua_State *L)
 {
 	struct wait_group *group = new_group();
 

@@ -6,15 +6,17 @@
  * zero.
  */
 
+#include <lauxlib.h>
 #include <lua.h>
 
-/* Makes the kind known to a state. [-0, +0, m] */
-void sl_wait_group_define(lua_State *L);
-
 struct sl_handle;
+
+#define SL_WAIT_GROUP_KIND "wait group"
+
+extern const luaL_Reg sl_wait_group_methods[];
 
 /* A goroutine, @ctx, has ended that had @handle, perhaps a wait group, and never used it. */
 void sl_wait_group_missed(void *ctx, struct sl_handle *handle);
 
 /* goroutine.wait_group() */
-int sl_wait_group_new(lua_State *L);
+int sl_wait_group_create(lua_State *L);
