@@ -10,6 +10,7 @@ enum {
 	OP_LOADNIL = 8,
 	OP_GETUPVAL = 9,
 	OP_SETUPVAL = 10,
+	OP_GETTABUP = 11,
 	OP_SELF = 20,
 	OP_CLOSURE = 79,
 };
@@ -32,6 +33,7 @@ struct function {
 	int first_line, last_line;
 	const unsigned char *code; /* in the dump's copy */
 	size_t n_code;
+	const unsigned char *constants; /* there, too */
 	struct captured *captured;
 	size_t n_captured;
 	struct variable *variables;
@@ -42,6 +44,7 @@ struct function {
 
 struct sl_chunk {
 	unsigned char *bytes;
+	const unsigned char *end;
 	struct function main;
 };
 
@@ -123,16 +126,8 @@ struct visitor {
 	void *ctx;
 };
 
-static void read_name(struct reader *reader, const struct visitor *visitor)
-{
-	size_t size = read_size(reader);
-	const unsigned char *text = size > 1 ? skip(reader, size - 1) : NULL;
-
-	if (text && visitor)
-		visitor->fn(visitor->ctx, (struct sl_bytes){(const char *)text, size - 1});
-}
-
-static void read_constants(struct reader *reader, const struct visitor *visitor)
+/* A short string, which may be a name; no data for any other constant. */
+static struct sl_bytes read_constant(struct reader *reader)
 {
 	enum {
 		INTEGER = 0x03,
@@ -140,22 +135,34 @@ static void read_constants(struct reader *reader, const struct visitor *visitor)
 		SHORT_STRING = 0x04,
 		LONG_STRING = 0x14
 	};
+	const unsigned char *text = NULL;
+	size_t size = 0;
 
+	switch (read_byte(reader)) {
+	case INTEGER:
+	case FLOAT:
+		skip(reader, 8);
+		break;
+	case SHORT_STRING:
+		size = read_size(reader);
+		text = size > 1 ? skip(reader, size - 1) : NULL;
+		break;
+	case LONG_STRING:
+		skip_string(reader);
+		break;
+	default:
+		break; /* nil, true, false */
+	}
+	return (struct sl_bytes){(const char *)text, text ? size - 1 : 0};
+}
+
+static void read_constants(struct reader *reader, const struct visitor *visitor)
+{
 	for (size_t n = read_count(reader); n > 0 && !reader->broken; n--) {
-		switch (read_byte(reader)) {
-		case INTEGER:
-		case FLOAT:
-			skip(reader, 8);
-			break;
-		case SHORT_STRING:
-			read_name(reader, visitor);
-			break;
-		case LONG_STRING:
-			skip_string(reader);
-			break;
-		default:
-			break; /* nil, true, false */
-		}
+		struct sl_bytes name = read_constant(reader);
+
+		if (name.data && visitor)
+			visitor->fn(visitor->ctx, name);
 	}
 }
 
@@ -206,6 +213,7 @@ static void read_function(struct reader *reader, struct function *function, int 
 	n = read_count(reader);
 	function->code = skip(reader, n * 4);
 	function->n_code = reader->broken ? 0 : n;
+	function->constants = reader->at;
 	read_constants(reader, NULL);
 	read_captured(reader, function);
 	n = read_count(reader);
@@ -281,7 +289,7 @@ struct sl_chunk *sl_chunk_read(struct sl_bytes dump)
 	if (chunk->bytes) {
 		memcpy(chunk->bytes, dump.data, dump.size);
 		reader.at = chunk->bytes + HEADER_SIZE + 1;
-		reader.end = chunk->bytes + dump.size;
+		reader.end = chunk->end = chunk->bytes + dump.size;
 		read_function(&reader, &chunk->main, 0);
 	}
 	if (!chunk->bytes || reader.broken) {
@@ -303,7 +311,7 @@ void sl_chunk_free(struct sl_chunk *chunk)
 /* ---- asking ---- */
 
 struct instruction {
-	unsigned op, a, b, bx;
+	unsigned op, a, b, c, bx;
 };
 
 static struct instruction instruction_at(const struct function *function, size_t i)
@@ -315,8 +323,50 @@ static struct instruction instruction_at(const struct function *function, size_t
 		.op = word & 0x7F,
 		.a = word >> 7 & 0xFF,
 		.b = word >> 16 & 0xFF,
+		.c = word >> 24,
 		.bx = word >> 15,
 	};
+}
+
+/* Whether the constant @i is the short string @name. */
+static bool is_name(const struct sl_chunk *chunk, const struct function *function, unsigned i,
+	const char *name)
+{
+	struct reader reader = {.at = function->constants, .end = chunk->end};
+	struct sl_bytes text = {0};
+
+	if (i >= read_count(&reader))
+		return false;
+	for (unsigned n = 0; n <= i && !reader.broken; n++)
+		text = read_constant(&reader);
+	return sl_bytes_equal(text, sl_bytes_of(name));
+}
+
+static bool reads_field(const struct sl_chunk *chunk, const struct function *function,
+	unsigned upvalue, const char *name)
+{
+	for (size_t i = 0; i < function->n_code; i++) {
+		struct instruction in = instruction_at(function, i);
+
+		if (in.op == OP_GETTABUP && in.b == upvalue &&
+			is_name(chunk, function, in.c, name))
+			return true;
+	}
+	for (size_t i = 0; i < function->n_inner; i++) {
+		const struct function *inner = &function->inner[i];
+
+		for (size_t u = 0; u < inner->n_captured; u++)
+			if (!inner->captured[u].in_stack &&
+				inner->captured[u].index == upvalue &&
+				reads_field(chunk, inner, (unsigned)u, name))
+				return true;
+	}
+	return false;
+}
+
+bool sl_chunk_reads_field(const struct sl_chunk *chunk, int i, const char *name)
+{
+	return reads_field(chunk, &chunk->main, (unsigned)i - 1, name);
 }
 
 static bool assigns_upvalue(const struct function *function, unsigned index)

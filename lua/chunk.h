@@ -3,8 +3,8 @@
 
 /*
  * Chunk: what the code of a Lua function does with variables, read from its
- * dump: whether a captured variable is assigned to, so that those that never
- * are cost nothing.
+ * dump: which globals it may name, and whether a captured variable is assigned
+ * to, so that those that never are cost nothing.
  *
  * Threads: the owner's.
  */
@@ -24,6 +24,10 @@ void sl_chunk_each_name(
  * the dump isn't one of Lua 5.4: then nothing is known. */
 struct sl_chunk *sl_chunk_read(struct sl_bytes dump) sl_must_check;
 void sl_chunk_free(struct sl_chunk *chunk);
+
+/* Whether the function, or one inside it, reads the field @name of its @i-th upvalue, from 1,
+ * in one instruction: if that is _ENV, the global of that name. */
+bool sl_chunk_reads_field(const struct sl_chunk *chunk, int i, const char *name);
 
 /* Whether the function, or one inside it, assigns to the function's @i-th upvalue, from 1. */
 bool sl_chunk_assigns(const struct sl_chunk *chunk, int i);

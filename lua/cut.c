@@ -23,6 +23,10 @@ struct sl_cutter {
 };
 
 /* One cut on its way. */
+/* Local variables that Lua allows in a function, and so in the one that surrounds the text
+ * where it is received. */
+#define MAX_CAPTURED 200
+
 struct cut {
 	lua_State *L;
 	int index; /* of the function */
@@ -104,7 +108,7 @@ static int refuse(const struct cut *cut, const char *why)
 {
 	int line = cut->info.linedefined > 0 ? cut->info.linedefined : 1;
 
-	return sl_fail(cut->err, SL_EINVALID, "%s:%d: the text of this function %s",
+	return sl_fail(cut->err, SL_EINVALID, "%s:%d: %s",
 		cut->info.source[0] == '@' ? cut->info.source + 1 : cut->info.short_src, line,
 		why);
 }
@@ -120,7 +124,9 @@ static int find_source(struct sl_cutter *cutter, struct cut *cut)
 	if (cut->source)
 		return 0;
 	if (name.data[0] == '=')
-		return refuse(cut, "isn't known: it was not loaded from a file or a string");
+		return refuse(cut, "the text of this function isn't known: it was not loaded "
+		                   "from a file or a "
+				   "string");
 	if (name.data[0] != '@') {
 		if (sl_source_new(name, &source, cut->err) < 0)
 			return SL_ENOMEM;
@@ -160,6 +166,18 @@ static void append_captured(struct sl_buffer *out, lua_State *L, int index)
 		separator = ",";
 	}
 	sl_buffer_append(out, " ", 1);
+}
+
+static int count_captured(lua_State *L, int index)
+{
+	const char *name;
+	int n = 0;
+
+	for (int i = 1; (name = lua_getupvalue(L, index, i)) != NULL; i++) {
+		lua_pop(L, 1);
+		n += strcmp(name, "_ENV") != 0;
+	}
+	return n;
 }
 
 static struct sl_bytes piece(const struct cut *cut, size_t begin, size_t end)
@@ -373,12 +391,17 @@ int sl_cutter_cut(void *cutter, lua_State *L, int index, struct sl_parcel *parce
 	lua_pushvalue(L, index);
 	lua_getinfo(L, ">S", &cut.info);
 	rc = find_source(cutter, &cut);
+	if (rc == 0 && count_captured(L, cut.index) > MAX_CAPTURED)
+		rc = refuse(&cut, "this function captures over 200 variables, more than Lua "
+		                  "can declare in "
+				  "one place: put some of them into a table");
 	if (rc == 0) {
 		rc = strcmp(cut.info.what, "main") == 0 ? cut_chunk(&cut) : cut_function(&cut);
 		if (rc == 1)
 			rc = refuse(&cut,
-				"isn't in its source as it was compiled: was that changed, or "
-				"is its chunk's name not its own?");
+				"the text of this function isn't in its source as it was "
+				"compiled: was that changed, or is its chunk's name not its "
+				"own?");
 	}
 	if (rc == 0)
 		rc = give_out(&cut, parcel, out);

@@ -14,7 +14,7 @@
 #define MAX_METHODS 32
 
 /* Their addresses are keys in the registry. */
-static char lists_key, words_key;
+static char lists_key, words_key, module_key;
 
 /* ---- complaints ---- */
 
@@ -379,6 +379,34 @@ void sl_dsl_call(lua_State *L, int index, const char *name)
 
 /* ---- the words themselves ---- */
 
+static bool is_word(lua_State *L, int index)
+{
+	lua_CFunction function = lua_tocfunction(L, index);
+	bool is_module;
+
+	if (!lua_istable(L, index))
+		return function && (function == sl_dsl_l_task || function == sl_dsl_l_define ||
+					   function == l_method);
+	index = lua_absindex(L, index);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
+	is_module = lua_rawequal(L, -1, index);
+	lua_pop(L, 1);
+	return is_module;
+}
+
+const char *sl_dsl_refuse(lua_State *L, int index)
+{
+	if (is_word(L, index))
+		return "it defines tasks, which is done when the file is loaded, and not by a "
+		       "task that runs";
+	if (sl_dsl_object(L, index, SL_DSL_TASK))
+		return "it is a task of this file, which stays here: what it returned is in "
+		       "deps, by its name";
+	if (sl_dsl_object(L, index, SL_DSL_WORKFLOW))
+		return "it is a workflow of this file, which stays here";
+	return NULL;
+}
+
 static void define_kind(lua_State *L, const char *kind)
 {
 	static const luaL_Reg events[] = {
@@ -413,6 +441,8 @@ void sl_dsl_open(lua_State *L, unsigned words)
 	lua_newtable(L);
 	lua_pushcfunction(L, sl_dsl_l_define);
 	lua_setfield(L, -2, "define");
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
 	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
 	lua_pushvalue(L, -2);
 	lua_setfield(L, -2, "workflow");

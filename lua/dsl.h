@@ -40,6 +40,10 @@ struct sl_dsl_object {
 /* Defines the globals task and workflow. @words as in struct sl_workflow_args. [-0, +0, m] */
 void sl_dsl_open(lua_State *L, unsigned words);
 
+/* Why the value at @index is of no use anywhere but in the file that is being loaded: it is one
+ * of the words, or what they make. NULL for any other value. [-0, +0, -] */
+const char *sl_dsl_refuse(lua_State *L, int index);
+
 /* Pushes the list of all objects of @kind, in the order made; it has them by name, too.
  * [-0, +1, m] */
 void sl_dsl_push_all(lua_State *L, const char *kind);

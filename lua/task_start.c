@@ -100,7 +100,7 @@ int sl_task_begin(void *ctx, lua_State *L, struct sl_error *err)
 		return code;
 	lua_pushcfunction(L, l_arrange);
 	lua_pushlightuserdata(L, (void *)task);
-	code = sl_transfer_in(L, values, 4, err);
+	code = sl_transfer_in_task(L, values, 4, task, err);
 	if (code != 0)
 		return code;
 	if (lua_pcall(L, 5, 4, 0) == LUA_OK)

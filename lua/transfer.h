@@ -15,6 +15,7 @@
 
 struct sl_error;
 struct sl_share;
+struct sl_task;
 
 /* How the sender wants it done. */
 struct sl_transfer {
@@ -24,6 +25,9 @@ struct sl_transfer {
 	int (*cut)(void *ctx, lua_State *L, int index, struct sl_parcel *parcel,
 		struct sl_function *out, struct sl_error *err);
 	void *ctx;
+	/* Why the function in C, table or userdata at @index can't go wherever it is met, or
+	 * NULL. A global that it is and that the code reads is met, too. NULL: all may. */
+	const char *(*refuse)(lua_State *L, int index);
 	bool handles; /* handles may go: inside one task only */
 	bool shared; /* tables that goroutines share keep their numbers: inside one task only */
 	/* Where the share goes that the new goroutine has for what the first value, its
@@ -54,6 +58,10 @@ int sl_transfer_out_many(lua_State *L, int first, size_t n, const char *what,
  * compiled here: "t" only. */
 int sl_transfer_in(lua_State *L, const struct sl_value *values, size_t n,
 	struct sl_error *err) sl_must_check;
+
+/* The same for the task that begins: what is missing is missing on its agent. */
+int sl_transfer_in_task(lua_State *L, const struct sl_value *values, size_t n,
+	const struct sl_task *task, struct sl_error *err) sl_must_check;
 
 /* The same into a new goroutine's state, which gets its copies of what is shared. */
 int sl_transfer_in_new(lua_State *L, const struct sl_value *values, size_t n,

@@ -135,9 +135,41 @@ static bool is_own_global(struct sl_walk *walk, struct sl_bytes name)
 /* The globals of one function, found by the names in its code. */
 struct found {
 	struct sl_walk *walk;
-	int globals; /* stack slot of _G; above it the names found so far, in a table */
+	int function; /* stack slot */
+	int globals;  /* stack slot of _G; above it the names found so far, in a table */
 	size_t n;
 };
+
+/* Which upvalue of the function at @index is the standard _ENV; 0 for none. */
+static int find_env(lua_State *L, int index)
+{
+	const char *name;
+
+	for (int i = 1; (name = lua_getupvalue(L, index, i)) != NULL; i++) {
+		bool found = is_plain_env(L, name);
+
+		lua_pop(L, 1);
+		if (found)
+			return i;
+	}
+	return 0;
+}
+
+/* Whether the global on the top, called @name, can't go although the code does read it, and not
+ * only has that word somewhere. [-0, +0, -] */
+static bool is_refused(struct found *found, const char *name)
+{
+	struct sl_walk *walk = found->walk;
+	struct sl_chunk *chunk;
+	bool reads;
+
+	if (!walk->how->refuse || !walk->how->refuse(walk->L, -1))
+		return false;
+	chunk = sl_chunk_read(sl_buffer_bytes(&walk->chunk));
+	reads = chunk && sl_chunk_reads_field(chunk, find_env(walk->L, found->function), name);
+	sl_chunk_free(chunk);
+	return reads;
+}
 
 static void find_global(void *ctx, struct sl_bytes name)
 {
@@ -146,7 +178,8 @@ static void find_global(void *ctx, struct sl_bytes name)
 
 	lua_pushlstring(L, name.data, name.size);
 	lua_pushvalue(L, -1);
-	if (lua_rawget(L, found->globals) != LUA_TNIL && is_own_global(found->walk, name)) {
+	if (lua_rawget(L, found->globals) != LUA_TNIL &&
+		(is_own_global(found->walk, name) || is_refused(found, lua_tostring(L, -2)))) {
 		if (found->n++ == 0) {
 			lua_newtable(L);
 			lua_replace(L, found->globals + 1);
@@ -160,7 +193,7 @@ static void find_global(void *ctx, struct sl_bytes name)
 static void fill_globals(struct sl_walk *walk, uint32_t self, int index)
 {
 	struct sl_function *function = walk->nodes[self].value.function;
-	struct found found = {.walk = walk, .globals = index + 1};
+	struct found found = {.walk = walk, .function = index, .globals = index + 1};
 	lua_State *L = walk->L;
 
 	lua_pushglobaltable(L);

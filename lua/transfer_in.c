@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/task.h"
 #include "lua/finalizer.h"
 #include "lua/handle.h"
 #include "lua/home.h"
@@ -45,7 +46,8 @@ struct build {
 	uint32_t n_nodes, max_nodes;
 	struct need need; /* of what is being made now */
 	bool has_meta;
-	bool is_new; /* the state of a goroutine that begins */
+	bool is_new;                 /* the state of a goroutine that begins */
+	struct sl_bytes agent, task; /* for messages; empty: not known */
 };
 
 enum {
@@ -229,29 +231,45 @@ static void push_table(struct build *build, struct sl_table *table)
 		add_node(build, (struct sl_value){.kind = SL_VALUE_TABLE, .table = table});
 }
 
+/* A text that a peer chose, for "%.*s". */
+#define SHORT(bytes) (int)((bytes).size < 80 ? (bytes).size : 80), (bytes).data
+
+/* " (needed by upvalue 'conf' of task 'x')" */
+static void write_need(const struct build *build, char *out, size_t size)
+{
+	const struct need *need = &build->need;
+	char task[100] = "";
+
+	out[0] = '\0';
+	if (!need->kind)
+		return;
+	if (build->task.size > 0)
+		snprintf(task, sizeof(task), " of task '%.*s'", SHORT(build->task));
+	snprintf(out, size, " (needed by %s '%.*s'%s)", need->kind, SHORT(need->name), task);
+}
+
 /* The name and why it isn't here are on the top. That no place has the module takes Lua a list
  * of places to say. */
 static _Noreturn void stop_missing(struct build *build)
 {
 	const char *name = lua_tostring(build->L, -2), *why = lua_tostring(build->L, -1);
-	const struct need *need = &build->need;
-	char needed[120] = "", text[400], module[101], d;
+	char needed[240], place[100] = "here", text[500], module[101], d;
 	bool missing;
 
-	if (need->kind)
-		snprintf(needed, sizeof(needed), " (needed by %s '%.*s')", need->kind,
-			(int)(need->name.size < 80 ? need->name.size : 80), need->name.data);
+	write_need(build, needed, sizeof(needed));
+	if (build->agent.size > 0)
+		snprintf(place, sizeof(place), "on %.*s", SHORT(build->agent));
 	missing =
 		why && sscanf(why, "module '%100[^']' not foun%c", module, &d) == 2 && d == 'd';
 	/* Lua was asked for "a.b" as a module after module "a" was found to have no b. */
 	if (missing && strchr(name, '.') && strcmp(module, name) == 0)
-		snprintf(text, sizeof(text), "'%.100s' is not here%s", name, needed);
+		snprintf(text, sizeof(text), "'%.100s' is not %s%s", name, place, needed);
 	else if (missing)
-		snprintf(text, sizeof(text), "module '%s' is not installed here%s", module,
+		snprintf(text, sizeof(text), "module '%s' is not installed %s%s", module, place,
 			needed);
 	else
-		snprintf(text, sizeof(text), "'%.100s' is not here%s: %.160s", name, needed,
-			why ? why : "nothing is called that");
+		snprintf(text, sizeof(text), "'%.100s' is not %s%s: %.160s", name, place,
+			needed, why ? why : "nothing is called that");
 	stop(build, SL_EINVALID, text);
 }
 
@@ -535,4 +553,15 @@ int sl_transfer_in_new(
 {
 	return transfer_in(
 		(struct build){.L = L, .values = values, .n_values = n, .is_new = true}, err);
+}
+
+int sl_transfer_in_task(lua_State *L, const struct sl_value *values, size_t n,
+	const struct sl_task *task, struct sl_error *err)
+{
+	return transfer_in((struct build){.L = L,
+				   .values = values,
+				   .n_values = n,
+				   .agent = task->meta.agent,
+				   .task = task->name},
+		err);
 }

@@ -267,6 +267,10 @@ static struct sl_value take_number(struct sl_walk *walk, int index)
 
 struct sl_value sl_walk_take(struct sl_walk *walk, int index, const struct sl_step *step)
 {
+	const char *why = walk->how->refuse ? walk->how->refuse(walk->L, index) : NULL;
+
+	if (why)
+		sl_walk_cannot_send(walk, step, why);
 	switch (lua_type(walk->L, index)) {
 	case LUA_TNIL:
 		return (struct sl_value){0};

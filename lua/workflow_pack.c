@@ -52,7 +52,8 @@ static int take_value(struct pack *pack, const char *what, struct sl_value *out)
 {
 	const struct sl_workflow_task *task = &pack->entry->task;
 	lua_State *L = pack->workflow->L;
-	struct sl_transfer how = {.to = "to an agent", .cut = cut, .ctx = pack};
+	struct sl_transfer how = {
+		.to = "to an agent", .cut = cut, .ctx = pack, .refuse = sl_dsl_refuse};
 	struct sl_error why;
 	int rc;
 

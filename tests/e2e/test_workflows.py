@@ -217,6 +217,18 @@ end):build()
         result = self.assertExit(self.sloth("run", path, agents=[self.agent()]), 1)
         self.assertIn("module 'no_such_thing' not found", result.out + result.err)
 
+    def test_a_captured_module_that_an_agent_lacks_is_named_with_who_needs_it(self):
+        # A module in C goes by name; here it is one that only the controller has.
+        path = self.workflow("""
+package.loaded.no_such_json = { encode = io.stdout.write }
+local json = require("no_such_json")
+local function show(x) return json.encode(x) end
+task("x"):delegate_to("web-01"):command(function() return show({}) end):build()
+""")
+        result = self.assertExit(self.sloth("run", path, agents=[self.agent()]), 1)
+        self.assertIn("module 'no_such_json' is not installed on web-01 "
+                      "(needed by upvalue 'json' of task 'x')", result.out)
+
     def test_params_and_values_arrive(self):
         (self.place / "values.yaml").write_text("db: { host: db-01, ports: [5432, 5433] }\n")
         path = self.workflow('''

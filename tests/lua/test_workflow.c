@@ -716,7 +716,7 @@ START_TEST(what_cannot_be_sent_is_refused_with_the_way_to_it)
 	check_not_packed("local other = task('o')" COMMAND ":build() local t =\n"
 			 "task('x'):command(function() return other end) t:build()\n"
 			 "workflow.define('w'):tasks({ t })",
-		"cannot send upvalue 'other' to an agent: userdata (task)");
+		"cannot send upvalue 'other' to an agent: it is a task of this file");
 	check_not_packed("local co = coroutine.create(print)\n"
 			 "task('x'):command(function() return co end):build()",
 		"'co' to an agent: coroutine");
@@ -728,6 +728,65 @@ START_TEST(what_cannot_be_sent_is_refused_with_the_way_to_it)
 		"too large");
 	check_not_packed("\ntask('x')" COMMAND ":params({ f = io.open('/dev/null') }):build()",
 		"cannot send params 'f' to an agent");
+}
+END_TEST
+
+START_TEST(the_words_of_a_file_are_refused_with_the_way_to_them)
+{
+	check_not_packed("\ntask('x'):command(function() return task('y') end):build()",
+		"cannot send global 'task' to an agent: it defines tasks");
+	check_not_packed("\ntask('x'):command(function()\n"
+			 "  return function() return workflow.define('w') end end):build()",
+		"cannot send global 'workflow' to an agent: it defines tasks");
+	check_not_packed("local t = { deep = { w = require('workflow') } }\n"
+			 "task('x'):command(function() return t end):build()",
+		"cannot send upvalue 't.deep.w' to an agent: it defines tasks");
+	check_not_packed("local define = workflow.define local function f() return define end\n"
+			 "task('x'):command(function() return f end):build()",
+		"cannot send upvalue 'f.define' to an agent: it defines tasks");
+	check_not_packed("\nlocal t = task('x')"
+			 " t:command(function() end):params({ m = t.build }):build()",
+		"cannot send params 'm' to an agent: it defines tasks");
+	check_not_packed("local w = workflow.define('w') local x =\n"
+			 "task('x'):command(function() return w end):build() w:tasks({ x })",
+		"cannot send upvalue 'w' to an agent: it is a workflow of this file");
+}
+END_TEST
+
+/* Words that are the same, and mean something else. */
+START_TEST(names_like_the_words_are_as_good_as_others)
+{
+	struct loaded l = load_good("local function f(task) return task.task, 'workflow' end\n"
+				    "task('x'):command(function(this, params)\n"
+				    "  local workflow = { task = params.workflow }\n"
+				    "  local _ENV = { task = f(workflow), workflow = 1 }\n"
+				    "  return task, workflow end):build()");
+
+	pack(l.workflow, 0);
+	sl_parcel_free(parcel);
+	sl_workflow_free(l.workflow);
+}
+END_TEST
+
+START_TEST(a_function_with_more_variables_than_can_be_declared_is_refused)
+{
+	struct sl_buffer text = SL_BUFFER_INIT;
+
+	sl_buffer_printf(&text, "local function outer()");
+	for (int i = 0; i < 150; i++)
+		sl_buffer_printf(&text, " local a%d = 1", i);
+	sl_buffer_printf(&text, " return function()");
+	for (int i = 0; i < 60; i++)
+		sl_buffer_printf(&text, " local b%d = 1", i);
+	sl_buffer_printf(&text, " return function() return 0");
+	for (int i = 0; i < 150; i++)
+		sl_buffer_printf(&text, " + a%d", i);
+	for (int i = 0; i < 60; i++)
+		sl_buffer_printf(&text, " + b%d", i);
+	sl_buffer_printf(&text, " end end end\ntask('x'):command(outer()()):build()");
+	sl_buffer_append(&text, "", 1);
+	check_not_packed(text.data, "this function captures over 200 variables");
+	sl_buffer_deinit(&text);
 }
 END_TEST
 
@@ -968,6 +1027,9 @@ SL_CHECK_MAIN("workflow", tasks_without_a_workflow_run_in_the_order_built,
 	a_packed_task_has_all_that_was_said_of_it, what_was_not_said_is_nil,
 	captured_values_travel_and_modules_go_by_name,
 	what_cannot_be_sent_is_refused_with_the_way_to_it,
+	the_words_of_a_file_are_refused_with_the_way_to_them,
+	names_like_the_words_are_as_good_as_others,
+	a_function_with_more_variables_than_can_be_declared_is_refused,
 	functions_of_a_module_beside_the_file_are_cut_from_theirs,
 	modules_beside_the_file_that_the_code_requires_go_along,
 	a_file_that_changes_while_it_runs_is_packed_as_it_was_loaded,
