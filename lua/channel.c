@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "lua/message.h"
 #include "lua/runtime_inside.h"
+#include "lua/scheduler.h"
 
 struct sl_channel {
 	struct sl_handle handle;    /* first */
@@ -408,8 +409,12 @@ static size_t somewhere(const struct sl_choice *choice)
 {
 	static _Thread_local uint64_t state;
 
+	struct sl_worker *worker = sl_worker_self();
+
 	if (choice->n <= 1)
 		return 0;
+	if (worker && sl_chance_is(&worker->chance))
+		return sl_chance_draw(&worker->chance, (unsigned)choice->n);
 	if (state == 0)
 		state = (uint64_t)sl_clock_monotonic_ns() | 1;
 	state ^= state << 13;

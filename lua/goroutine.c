@@ -244,6 +244,15 @@ enum sl_wake sl_goroutine_woken(lua_State *L)
 	return sl_goroutine_of(L)->wait.woken;
 }
 
+/* On a schedule at random: others may come between. */
+static void linger(void)
+{
+	struct sl_worker *worker = sl_worker_self();
+
+	if (worker && sl_chance_is(&worker->chance))
+		sl_chance_linger(&worker->chance);
+}
+
 bool sl_goroutine_wake(struct sl_goroutine *goroutine, enum sl_wake why)
 {
 	unsigned phase = atomic_load(&goroutine->phase);
@@ -259,6 +268,7 @@ bool sl_goroutine_wake(struct sl_goroutine *goroutine, enum sl_wake why)
 			continue;
 		if (phase == PHASE_PARKING)
 			return true; /* its thread sees it before it lets go */
+		linger();
 		/* From here it may be gone; a futex's address need not be anything. */
 		if (blocking)
 			syscall(SYS_futex, &goroutine->phase, FUTEX_WAKE_PRIVATE, 1);
@@ -281,8 +291,10 @@ void sl_goroutine_deadline(struct sl_deadline *deadline)
 static void leave_wait(struct sl_goroutine *goroutine)
 {
 	struct sl_wait *wait = &goroutine->wait;
-	unsigned phase = atomic_exchange(&goroutine->phase, PHASE_RUNNING);
+	unsigned phase;
 
+	linger();
+	phase = atomic_exchange(&goroutine->phase, PHASE_RUNNING);
 	wait->woken =
 		phase >= PHASE_CLAIMED ? (enum sl_wake)(phase - PHASE_CLAIMED) : SL_WAKE_READY;
 	if (wait->deadline_ns && wait->woken != SL_WAKE_DEADLINE)
@@ -303,6 +315,7 @@ static bool park(struct sl_goroutine *goroutine)
 	atomic_store(&goroutine->phase, PHASE_PARKING);
 	atomic_store(&goroutine->hopeless, !wait->deadline_ns && !wait->kind->external);
 	goroutine->deadline = (struct sl_deadline){.at_ns = wait->deadline_ns};
+	linger();
 	if (atomic_load(&goroutine->stopping))
 		sl_goroutine_wake(goroutine, SL_WAKE_STOP);
 	if (wait->kind->enter && !wait->kind->enter(goroutine, wait)) {
@@ -312,6 +325,7 @@ static bool park(struct sl_goroutine *goroutine)
 	if (wait->deadline_ns && !sl_deadlines_add(deadlines, &goroutine->deadline))
 		sl_goroutine_wake(goroutine, SL_WAKE_DEADLINE);
 	atomic_store(&goroutine->worker, NULL);
+	linger();
 	if (atomic_compare_exchange_strong(&goroutine->phase, &parking, PHASE_PARKED))
 		return true;
 	leave_wait(goroutine);
@@ -489,6 +503,14 @@ uint64_t sl_goroutine_turns(struct sl_goroutine *goroutine)
 
 /* ---- a turn ---- */
 
+static void interrupt_somewhere(struct sl_goroutine *goroutine, struct sl_worker *worker)
+{
+	unsigned n = sl_chance_instructions(&worker->chance);
+
+	if (n > 0)
+		sl_preempt_after(goroutine->co, (int)n);
+}
+
 /* Runs the body until it returns, raises or yields. */
 static int resume(struct sl_goroutine *goroutine, struct sl_worker *worker, int *n)
 {
@@ -499,6 +521,8 @@ static int resume(struct sl_goroutine *goroutine, struct sl_worker *worker, int 
 	goroutine->n_args = 0;
 	goroutine->n_passed = 0;
 	goroutine->request = REQUEST_NONE;
+	if (sl_chance_is(&worker->chance))
+		interrupt_somewhere(goroutine, worker);
 	worker->current = goroutine->co;
 	status = lua_resume(goroutine->co, NULL, n_args, n);
 	worker->current = NULL;

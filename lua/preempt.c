@@ -78,6 +78,11 @@ void sl_preempt_admit(void)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+void sl_preempt_after(lua_State *L, int n_instructions)
+{
+	lua_sethook(L, hook, LUA_MASKCOUNT, n_instructions);
+}
+
 void sl_preempt(struct sl_worker *worker)
 {
 	pthread_kill(worker->thread, SIGNAL);

@@ -23,6 +23,10 @@ void sl_preempt_setup(void);
 /* Lets this thread be preempted. The thread itself. */
 void sl_preempt_admit(void);
 
+/* Interrupts @L, which this thread is about to run, after @n_instructions of it. The thread
+ * itself. */
+void sl_preempt_after(lua_State *L, int n_instructions);
+
 /* Asks @worker's goroutine to let others run, or to stop if it has to. Any thread, as long as
  * the worker's runs. */
 void sl_preempt(struct sl_worker *worker);

@@ -69,6 +69,8 @@ static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *conf
 		return sl_fail(err, SL_ENOMEM, "not enough memory for a runtime");
 	code = sl_scheduler_new(config->threads, busy, idle, runtime, &runtime->scheduler, err);
 	if (code == 0)
+		sl_scheduler_seed(runtime->scheduler, config->seed);
+	if (code == 0)
 		code = sl_reactor_new(&runtime->reactor, err);
 	if (code == 0)
 		code = sl_deadlines_new(

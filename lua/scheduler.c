@@ -26,6 +26,14 @@ enum {
 	SPIN_ROUNDS = 64, /* between two looks at the clock */
 };
 
+/* Where a goroutine that is ready goes. */
+enum place {
+	AT_THE_END, /* of this thread's queue, if it has one */
+	IN_FRONT,   /* by chance only, and the next */
+	IN_COMMON,
+	N_PLACES,
+};
+
 struct queue {
 	struct sl_goroutine *head, **tail;
 	_Atomic size_t n; /* atomic: written under the lock, read as a hint */
@@ -44,6 +52,7 @@ struct sl_scheduler {
 	void *ctx;
 	unsigned n_processors;
 	struct processor *processors; /* immutable after new */
+	uint64_t seed;                /* immutable once it runs; 0: none */
 
 	pthread_mutex_t inject_lock;
 	struct queue inject; /* guarded by: inject_lock */
@@ -111,6 +120,16 @@ static struct sl_goroutine *pop_locked(struct queue *queue, size_t n, size_t *po
 	return first;
 }
 
+/* In front of all others. */
+static void push_front_locked(struct queue *queue, struct sl_goroutine *goroutine)
+{
+	goroutine->next = queue->head;
+	if (!queue->head)
+		queue->tail = &goroutine->next;
+	queue->head = goroutine;
+	atomic_fetch_add(&queue->n, 1);
+}
+
 static void push_chain(struct processor *processor, struct sl_goroutine *chain, size_t n)
 {
 	if (!chain)
@@ -163,17 +182,19 @@ static struct sl_goroutine *take_injected(
 	return keep_first(processor, chain, n);
 }
 
-static struct sl_goroutine *steal(struct sl_scheduler *scheduler, struct processor *processor)
+/* Looks at the others from the one @first places behind @processor on. */
+static struct sl_goroutine *steal(
+	struct sl_scheduler *scheduler, struct processor *processor, size_t first)
 {
 	size_t me = (size_t)(processor - scheduler->processors);
 
-	for (size_t i = 1; i < scheduler->n_processors; i++) {
+	for (size_t i = 0; i < scheduler->n_processors; i++) {
 		struct processor *other =
-			&scheduler->processors[(me + i) % scheduler->n_processors];
+			&scheduler->processors[(me + first + i) % scheduler->n_processors];
 		struct sl_goroutine *chain;
 		size_t n = queued(&other->queue);
 
-		if (n == 0)
+		if (n == 0 || other == processor)
 			continue;
 		pthread_mutex_lock(&other->lock);
 		chain = pop_locked(&other->queue, (queued(&other->queue) + 1) / 2, &n);
@@ -184,10 +205,38 @@ static struct sl_goroutine *steal(struct sl_scheduler *scheduler, struct process
 	return NULL;
 }
 
-static struct sl_goroutine *pick(struct sl_scheduler *scheduler, struct processor *processor)
+/* Any of the queues may come first. */
+static struct sl_goroutine *pick_by_chance(
+	struct sl_worker *worker, struct processor *processor)
 {
+	struct sl_scheduler *scheduler = worker->scheduler;
+	struct sl_goroutine *goroutine = NULL;
+	unsigned first = sl_chance_draw(&worker->chance, 3);
+	unsigned other = sl_chance_draw(&worker->chance, scheduler->n_processors);
+
+	for (unsigned i = 0; i < 3 && !goroutine; i++) {
+		switch ((first + i) % 3) {
+		case 0:
+			goroutine = take_own(processor);
+			break;
+		case 1:
+			goroutine = take_injected(scheduler, processor);
+			break;
+		default:
+			goroutine = steal(scheduler, processor, other);
+			break;
+		}
+	}
+	return goroutine;
+}
+
+static struct sl_goroutine *pick(struct sl_worker *worker, struct processor *processor)
+{
+	struct sl_scheduler *scheduler = worker->scheduler;
 	struct sl_goroutine *goroutine = NULL;
 
+	if (sl_chance_is(&worker->chance))
+		return pick_by_chance(worker, processor);
 	if (atomic_fetch_add_explicit(&processor->n_picks, 1, memory_order_relaxed) % 2)
 		goroutine = take_injected(scheduler, processor);
 	if (!goroutine)
@@ -195,7 +244,7 @@ static struct sl_goroutine *pick(struct sl_scheduler *scheduler, struct processo
 	if (!goroutine)
 		goroutine = take_injected(scheduler, processor);
 	if (!goroutine)
-		goroutine = steal(scheduler, processor);
+		goroutine = steal(scheduler, processor, 1);
 	return goroutine;
 }
 
@@ -297,6 +346,7 @@ static void start_thread_locked(struct sl_scheduler *scheduler)
 	if (!worker)
 		return;
 	worker->scheduler = scheduler;
+	sl_chance_init(&worker->chance, scheduler->seed, scheduler->n_workers);
 	worker->processor = get_processor_locked(scheduler);
 	if (pthread_create(&worker->thread, NULL, work, worker) != 0) {
 		give_processor_locked(scheduler, worker->processor);
@@ -342,10 +392,16 @@ void sl_scheduler_ready(struct sl_scheduler *scheduler, struct sl_goroutine *gor
 {
 	struct processor *processor =
 		self && self->scheduler == scheduler ? atomic_load(&self->processor) : NULL;
+	enum place place = AT_THE_END;
 
-	if (processor) {
+	if (processor && sl_chance_is(&self->chance))
+		place = sl_chance_draw(&self->chance, N_PLACES);
+	if (processor && place != IN_COMMON) {
 		pthread_mutex_lock(&processor->lock);
-		push_locked(&processor->queue, goroutine);
+		if (place == IN_FRONT)
+			push_front_locked(&processor->queue, goroutine);
+		else
+			push_locked(&processor->queue, goroutine);
 		pthread_mutex_unlock(&processor->lock);
 	} else {
 		pthread_mutex_lock(&scheduler->inject_lock);
@@ -430,7 +486,7 @@ static void work_until_stopped(struct sl_worker *worker)
 				break;
 			continue;
 		}
-		goroutine = pick(scheduler, processor);
+		goroutine = pick(worker, processor);
 		if (!goroutine) {
 			sleep_idle(scheduler);
 			continue;
@@ -490,6 +546,7 @@ void sl_scheduler_run(struct sl_scheduler *scheduler)
 	worker->scheduler = scheduler;
 	worker->thread = pthread_self();
 	pthread_mutex_lock(&scheduler->lock);
+	sl_chance_init(&worker->chance, scheduler->seed, scheduler->n_workers);
 	worker->processor = get_processor_locked(scheduler);
 	worker->next = scheduler->workers;
 	scheduler->workers = worker;
@@ -557,6 +614,11 @@ int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void (*idle)(v
 	}
 	*out = scheduler;
 	return 0;
+}
+
+void sl_scheduler_seed(struct sl_scheduler *scheduler, uint64_t seed)
+{
+	scheduler->seed = seed;
 }
 
 void sl_scheduler_free(struct sl_scheduler *scheduler)

@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 #include "common/base.h"
+#include "lua/chance.h"
 
 struct processor;
 struct sl_error;
@@ -32,6 +33,7 @@ struct sl_worker {
 	lua_State *volatile current;          /* what its signal handler may touch */
 	_Atomic unsigned n_runs;              /* a goroutine that stays shows by it */
 	unsigned seen_runs, asked_ticks;      /* owner: the monitor */
+	struct sl_chance chance;              /* owner: the thread */
 	struct sl_worker *next;               /* sl_scheduler.workers */
 };
 
@@ -40,6 +42,10 @@ struct sl_worker {
  * a thread has nothing to do, and maybe none has. */
 int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void (*idle)(void *ctx),
 	void *ctx, struct sl_scheduler **out, struct sl_error *err) sl_must_check;
+
+/* Lets a chance drawn from @seed decide what the moment does otherwise; 0: doesn't. For tests,
+ * before it runs. */
+void sl_scheduler_seed(struct sl_scheduler *scheduler, uint64_t seed);
 
 /* Nobody may be in it. */
 void sl_scheduler_free(struct sl_scheduler *scheduler);
