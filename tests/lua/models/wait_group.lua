@@ -1,0 +1,36 @@
+-- Who waits goes on when all are done that were added before, and not earlier.
+local steps, _, crew = ...
+local N <const>, ADDED <const>, DONE <const> = 16, 1, 2
+local probe, wg = require("probe"), goroutine.wait_group()
+
+crew(N, function()
+	local mine = 0
+	local function done(n)
+		mine = mine - n
+		probe.add(DONE, n) -- before it is
+		if n == 1 then wg:done() else wg:add(-n) end
+	end
+	for _ = 1, steps // N do
+		local what = math.random(8)
+		if what == 1 then
+			if mine > 0 then done(mine) end -- else nobody would
+			local added = probe.get(ADDED)
+			wg:wait()
+			assert(probe.get(DONE) >= added, "wait() returned too early")
+		elseif what == 2 then
+			local ok, why = pcall(wg.add, wg, -1000000)
+			assert(not ok and why == "negative WaitGroup counter", why)
+		elseif what <= 5 then
+			local n = math.random(3)
+			wg:add(n)
+			probe.add(ADDED, n) -- after it is
+			mine = mine + n
+		elseif mine > 0 then
+			done(math.random(mine))
+		end
+	end
+	if mine > 0 then done(mine) end
+end)
+wg:wait()
+assert(probe.get(ADDED) == probe.get(DONE))
+assert(not pcall(wg.done, wg), "the counter is not zero")
