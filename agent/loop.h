@@ -11,6 +11,7 @@
 #include "common/base.h"
 
 struct sl_error;
+struct sl_histogram;
 struct sl_loop;
 struct sl_loop_timer;
 struct sl_loop_watch;
@@ -35,6 +36,17 @@ void sl_loop_stop(struct sl_loop *loop);
 /* Calls fn(ctx) after each round of callbacks: for what is cheaper to do once than each time.
  */
 void sl_loop_each_round(struct sl_loop *loop, void (*fn)(void *ctx), void *ctx);
+
+/* How long the rounds took, from a round's first callback to its end: so long waited what came
+ * meanwhile. Borrowed while the loop lives. */
+const struct sl_histogram *sl_loop_rounds(const struct sl_loop *loop);
+
+/* Whether one of the rounds of the last SL_LOOP_LATE_FOR_MS took longer than SL_LOOP_LATE_MS.
+ */
+bool sl_loop_was_late(const struct sl_loop *loop);
+
+#define SL_LOOP_LATE_MS 1000
+#define SL_LOOP_LATE_FOR_MS 10000
 
 /* Calls fn(ctx, what) each time @fd is ready for what @what asks for. @fd stays the caller's
  * and must outlive the watch. */
