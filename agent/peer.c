@@ -46,15 +46,18 @@ static bool is_signed_well(const struct sl_peer *peer, const struct sl_peer_host
 }
 
 static int check_signature(struct sl_peer *peer, const struct sl_peer_host *host,
-	const struct sl_request *request, struct sl_error *err)
+	const struct sl_request *request, enum sl_peer_failure *out_failure,
+	struct sl_error *err)
 {
 	char identity[64], key[80];
 	bool known;
 
 	known = sl_trust_knows_key(host->trust, request->hello.key, identity, sizeof(identity));
+	*out_failure = SL_PEER_BAD_SIGNATURE;
 	if (!is_signed_well(peer, host, request))
 		return sl_fail(err, SL_EDENIED, "the signature of the hello is wrong");
 	if (!known) {
+		*out_failure = SL_PEER_UNKNOWN_KEY;
 		sl_public_key_format(request->hello.key, key, sizeof(key));
 		return sl_fail(err, SL_EDENIED,
 			"agent %s doesn't know this key; add a line to its authorized_keys: %s",
@@ -65,7 +68,8 @@ static int check_signature(struct sl_peer *peer, const struct sl_peer_host *host
 }
 
 int sl_peer_hello(struct sl_peer *peer, const struct sl_peer_host *host,
-	const struct sl_request *request, struct sl_error *err)
+	const struct sl_request *request, enum sl_peer_failure *out_failure,
+	struct sl_error *err)
 {
 	char identity[32];
 	uint32_t uid;
@@ -75,7 +79,7 @@ int sl_peer_hello(struct sl_peer *peer, const struct sl_peer_host *host,
 		snprintf(identity, sizeof(identity), "uid %u", uid);
 		set_who(peer, request->hello.name, identity);
 	} else if (request->hello.signed_) {
-		result = check_signature(peer, host, request, err);
+		result = check_signature(peer, host, request, out_failure, err);
 		if (result < 0) {
 			peer->refused = true;
 			return result;

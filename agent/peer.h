@@ -18,6 +18,16 @@ struct sl_conn;
 struct sl_error;
 struct sl_trust;
 
+/* Why a connection never was welcome. */
+enum sl_peer_failure {
+	SL_PEER_BAD_SIGNATURE,
+	SL_PEER_UNKNOWN_KEY,
+	SL_PEER_SILENT, /* no hello in time */
+	SL_PEER_BROKEN, /* what came was no message, or too large for a hello */
+};
+
+#define SL_N_PEER_FAILURES (SL_PEER_BROKEN + 1)
+
 struct sl_peer {
 	TAILQ_ENTRY(sl_peer) link; /* sl_service.peers */
 	struct sl_conn *conn;
@@ -42,9 +52,10 @@ struct sl_peer *sl_peer_new(struct sl_conn *conn) sl_must_check;
 void sl_peer_free(struct sl_peer *peer);
 
 /* Looks at a hello. Returns 0: the peer is welcome from now on; SL_EHELLO: it has to sign;
- * SL_EDENIED: it may not stay. */
+ * SL_EDENIED: it may not stay, for *out_failure. */
 int sl_peer_hello(struct sl_peer *peer, const struct sl_peer_host *host,
-	const struct sl_request *request, struct sl_error *err) sl_must_check;
+	const struct sl_request *request, enum sl_peer_failure *out_failure,
+	struct sl_error *err) sl_must_check;
 
 /* Replies to request @id. */
 void sl_peer_reply(struct sl_peer *peer, uint32_t id, const struct sl_reply *reply);

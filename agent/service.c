@@ -44,7 +44,7 @@ struct sl_service {
 
 	char machine[256]; /* its name; immutable after new */
 	int64_t start_ms;
-	uint64_t hello_failures;
+	uint64_t hello_failures[SL_N_PEER_FAILURES];
 	uint64_t unlogged_failures;
 	int64_t failure_log_ms; /* of the last line about a failed hello */
 };
@@ -74,7 +74,6 @@ static void log_failure(
 {
 	int64_t now_ms = sl_clock_monotonic_ms();
 
-	service->hello_failures++;
 	service->unlogged_failures++;
 	if (now_ms - service->failure_log_ms < FAILURE_LOG_MS)
 		return;
@@ -88,14 +87,16 @@ static void do_hello(struct sl_service *service, struct sl_peer *peer, uint32_t 
 	const struct sl_request *request)
 {
 	struct sl_reply reply = {.op = SL_OP_HELLO, .ok = true};
+	enum sl_peer_failure failure;
 	struct sl_error err;
-	int result = sl_peer_hello(peer, &service->host, request, &err);
+	int result = sl_peer_hello(peer, &service->host, request, &failure, &err);
 
 	if (result == SL_EHELLO) {
 		send_challenge(service, peer, id);
 		return;
 	}
 	if (result < 0) {
+		service->hello_failures[failure]++;
 		log_failure(service, peer, &err);
 		sl_peer_refuse(peer, id, SL_OP_HELLO, &err);
 		sl_conn_close(peer->conn, SL_HELLO_FAILED_CLOSE_MS);
@@ -158,6 +159,15 @@ static void lose_peer(struct sl_service *service, struct sl_peer *peer)
 	sl_peer_free(peer);
 }
 
+/* One that went before its hello. */
+static void count_lost(struct sl_service *service, enum sl_code why)
+{
+	if (why == SL_ETIMEOUT)
+		service->hello_failures[SL_PEER_SILENT]++;
+	else if (why == SL_EPROTOCOL || why == SL_ETOO_LARGE)
+		service->hello_failures[SL_PEER_BROKEN]++;
+}
+
 static void on_closed(void *ctx, struct sl_conn *conn, const struct sl_error *why)
 {
 	struct sl_service *service = ctx;
@@ -166,6 +176,8 @@ static void on_closed(void *ctx, struct sl_conn *conn, const struct sl_error *wh
 	sl_log(SL_LOG_DEBUG, "connection closed peer=%s why=%s", sl_conn_peer(conn), why->text);
 	if (!peer)
 		return;
+	if (!peer->welcome && !peer->refused)
+		count_lost(service, why->code);
 	lose_peer(service, peer);
 	if (TAILQ_EMPTY(&service->peers))
 		service->alone(service->ctx);
@@ -207,7 +219,15 @@ static void fill_stat(void *ctx, struct sl_stat *out)
 	out->max_tasks = service->config->max_tasks;
 	out->max_queued = service->config->max_queued;
 	out->connections = sl_endpoint_n_accepted(service->endpoint);
-	out->hello_failures = service->hello_failures;
+	for (int i = 0; i < SL_N_PEER_FAILURES; i++)
+		out->hello_failures += service->hello_failures[i];
+}
+
+void sl_service_count(const struct sl_service *service, struct sl_service_numbers *out)
+{
+	out->connections = sl_endpoint_n_accepted(service->endpoint);
+	sl_endpoint_count(service->endpoint, &out->endpoint);
+	memcpy(out->hello_failures, service->hello_failures, sizeof(out->hello_failures));
 }
 
 void sl_service_job_changed(struct sl_service *service, struct sl_job *job)

@@ -8,7 +8,8 @@
  * Threads: the loop's.
  */
 
-#include "common/base.h"
+#include "agent/peer.h"
+#include "proto/endpoint.h"
 
 struct sl_error;
 struct sl_job;
@@ -34,6 +35,14 @@ void sl_service_free(struct sl_service *service);
 /* Accepts connections on @url, which the policy was asked about. */
 int sl_service_listen(struct sl_service *service, const char *url, char *bound, size_t size,
 	struct sl_error *err) sl_must_check;
+
+struct sl_service_numbers {
+	size_t connections; /* open */
+	struct sl_endpoint_numbers endpoint;
+	uint64_t hello_failures[SL_N_PEER_FAILURES];
+};
+
+void sl_service_count(const struct sl_service *service, struct sl_service_numbers *out);
 
 /* Takes no new connections. */
 void sl_service_stop_listening(struct sl_service *service);

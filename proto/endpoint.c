@@ -31,6 +31,7 @@ struct sl_endpoint {
 	void *ctx;
 	struct sl_inbox *inbox;
 	size_t max_connections, n_accepted;
+	struct sl_endpoint_numbers numbers;
 	TAILQ_HEAD(, listener) listeners;
 	TAILQ_HEAD(, sl_conn) conns;
 	int64_t due_ms; /* no deadline is earlier; INT64_MAX: there is none */
@@ -155,8 +156,10 @@ static void accepted(void *ctx)
 	stream = nng_aio_get_output(listener->accept.aio, 0);
 	if (endpoint->n_accepted >= endpoint->max_connections ||
 		sl_conn_new(endpoint, true, listener->ipc, &conn, NULL)) {
+		endpoint->numbers.over_limit++;
 		refuse(stream);
 	} else {
+		endpoint->numbers.accepted++;
 		TAILQ_INSERT_TAIL(&endpoint->conns, conn, link);
 		endpoint->n_accepted++;
 		sl_conn_start(conn, stream);
@@ -355,6 +358,8 @@ static void reap(struct sl_conn *conn)
 		return;
 	if (conn->opened_was_called || !conn->accepted)
 		endpoint->ops->closed(endpoint->ctx, conn, &conn->why);
+	else
+		endpoint->numbers.bad_greetings++;
 	remove_conn(conn);
 }
 
@@ -408,4 +413,9 @@ int sl_endpoint_dispatch(struct sl_endpoint *endpoint)
 size_t sl_endpoint_n_accepted(const struct sl_endpoint *endpoint)
 {
 	return endpoint->n_accepted;
+}
+
+void sl_endpoint_count(const struct sl_endpoint *endpoint, struct sl_endpoint_numbers *out)
+{
+	*out = endpoint->numbers;
 }

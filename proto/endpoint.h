@@ -72,6 +72,14 @@ int sl_endpoint_dispatch(struct sl_endpoint *endpoint);
 /* Accepted connections that are open. */
 size_t sl_endpoint_n_accepted(const struct sl_endpoint *endpoint);
 
+struct sl_endpoint_numbers {
+	uint64_t accepted;      /* connections so far */
+	uint64_t over_limit;    /* closed at once, as there were too many */
+	uint64_t bad_greetings; /* ended before they were opened */
+};
+
+void sl_endpoint_count(const struct sl_endpoint *endpoint, struct sl_endpoint_numbers *out);
+
 /* Sends @body as the reply to @id, once. Takes @body (copies nothing, leaves an empty buffer).
  * Never calls back from within, and is fine until closed() was called. */
 void sl_conn_reply(struct sl_conn *conn, uint32_t id, struct sl_buffer *body);

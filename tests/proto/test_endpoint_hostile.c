@@ -371,6 +371,7 @@ END_TEST
 
 START_TEST(beyond_the_most_connections_a_new_one_is_closed_at_once)
 {
+	struct sl_endpoint_numbers numbers;
 	struct side server;
 	int fds[66];
 	char byte;
@@ -389,6 +390,10 @@ START_TEST(beyond_the_most_connections_a_new_one_is_closed_at_once)
 	fds[65] = raw_connect(&server);
 	raw_send(fds[65], greeting, 8);
 	TURN_UNTIL(server.n_opened == 65, &server, NULL);
+	sl_endpoint_count(server.endpoint, &numbers);
+	ck_assert_uint_eq(numbers.accepted, 65);
+	ck_assert_uint_eq(numbers.over_limit, 1);
+	ck_assert_uint_eq(numbers.bad_greetings, 0);
 	for (int i = 1; i < 66; i++)
 		close(fds[i]);
 	stop(&server);
