@@ -137,6 +137,11 @@ size_t sl_admission_n_waiting(const struct sl_admission *admission)
 	return admission->n_waiting;
 }
 
+size_t sl_admission_waiting_bytes(const struct sl_admission *admission)
+{
+	return admission->waiting_bytes;
+}
+
 bool sl_admission_is_draining(const struct sl_admission *admission)
 {
 	return admission->draining;

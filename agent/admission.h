@@ -63,4 +63,5 @@ struct sl_ticket *sl_admission_first_waiting(struct sl_admission *admission);
 
 size_t sl_admission_n_inside(const struct sl_admission *admission);
 size_t sl_admission_n_waiting(const struct sl_admission *admission);
+size_t sl_admission_waiting_bytes(const struct sl_admission *admission);
 bool sl_admission_is_draining(const struct sl_admission *admission);

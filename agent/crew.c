@@ -38,7 +38,9 @@ struct sl_crew {
 	int64_t fill_from_ms; /* not before; workers or forks failed */
 
 	struct hand_list idle, taken; /* sl_hand.link */
-	size_t n_idle;
+	size_t n_idle, n_taken;
+	uint64_t n_started;       /* workers so far */
+	uint64_t n_spawners;      /* so far */
 	size_t n_waiting;         /* as last told */
 	size_t n_asked;           /* hands that the spawner has been asked for */
 	size_t n_unasked;         /* hands that it has still to be asked for */
@@ -86,6 +88,7 @@ static void add_hand(struct sl_crew *crew, pid_t pid, int fd, struct sl_tally *t
 	}
 	TAILQ_INSERT_TAIL(&crew->idle, hand, link);
 	crew->n_idle++;
+	crew->n_started++;
 	crew->ops->ready(crew->ctx);
 }
 
@@ -129,6 +132,7 @@ static void lose_hand(struct sl_crew *crew, struct sl_hand *hand)
 	sl_hand_read_last_words(hand);
 	sl_tally_sum(&crew->past, hand->tally, 0, SL_TALLY_FIRST_GAUGE);
 	TAILQ_REMOVE(&crew->taken, hand, link);
+	crew->n_taken--;
 	crew->ops->gone(crew->ctx, hand, &hand->end);
 	sl_hand_free(hand);
 }
@@ -350,6 +354,7 @@ static int start_spawner(struct sl_crew *crew, struct sl_error *err)
 	result = sl_spawner_start(&crew->spawner, &crew->control, err);
 	if (result < 0)
 		return result;
+	crew->n_spawners++;
 	result = sl_loop_watch_new(crew->loop, crew->control, SL_LOOP_READ, on_control, crew,
 		&crew->control_watch, err);
 	if (result < 0) {
@@ -422,6 +427,7 @@ struct sl_hand *sl_crew_take(struct sl_crew *crew, void *user)
 	TAILQ_REMOVE(&crew->idle, hand, link);
 	crew->n_idle--;
 	TAILQ_INSERT_HEAD(&crew->taken, hand, link);
+	crew->n_taken++;
 	hand->taken = true;
 	hand->user = user;
 	return hand;
@@ -451,4 +457,25 @@ void sl_crew_tally(const struct sl_crew *crew, struct sl_tally_sum *out)
 	*out = crew->past;
 	TAILQ_FOREACH(hand, &crew->taken, link)
 	sl_tally_sum(out, hand->tally, 0, SL_N_TALLY_ITEMS);
+}
+
+void sl_crew_count(const struct sl_crew *crew, struct sl_crew_numbers *out)
+{
+	*out = (struct sl_crew_numbers){
+		crew->n_idle, crew->n_taken, crew->n_started, crew->n_spawners, crew->spawner};
+}
+
+static size_t list_pids(const struct hand_list *list, pid_t *out, size_t n, size_t max)
+{
+	const struct sl_hand *hand;
+
+	TAILQ_FOREACH(hand, list, link)
+	if (n < max)
+		out[n++] = hand->pid;
+	return n;
+}
+
+size_t sl_crew_pids(const struct sl_crew *crew, pid_t *out, size_t max)
+{
+	return list_pids(&crew->taken, out, list_pids(&crew->idle, out, 0, max), max);
 }

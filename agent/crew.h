@@ -49,5 +49,17 @@ void sl_crew_fill(struct sl_crew *crew, size_t n_waiting);
 
 size_t sl_crew_n_idle(const struct sl_crew *crew);
 
+struct sl_crew_numbers {
+	size_t n_idle, n_busy;
+	uint64_t n_started;  /* workers so far */
+	uint64_t n_spawners; /* that were started so far */
+	pid_t spawner;       /* 0: there is none now */
+};
+
+void sl_crew_count(const struct sl_crew *crew, struct sl_crew_numbers *out);
+
+/* Writes the processes of at most @max workers, idle ones too; returns how many. */
+size_t sl_crew_pids(const struct sl_crew *crew, pid_t *out, size_t max);
+
 /* What all tasks have done, those that are over included, and what they have now. */
 void sl_crew_tally(const struct sl_crew *crew, struct sl_tally_sum *out);

@@ -66,6 +66,14 @@ static void log_end(const struct sl_job *job, enum sl_state state, struct sl_byt
 		sl_state_name(state), (int)why.size, why.data);
 }
 
+static void count_end(const struct sl_job *job, enum sl_state state)
+{
+	job->home->ended[state]++;
+	if (job->started_ns > 0)
+		sl_histogram_observe(
+			&job->home->run, sl_clock_monotonic_ns() - job->started_ns);
+}
+
 static void end(
 	struct sl_job *job, enum sl_state state, struct sl_bytes why, struct sl_bytes by)
 {
@@ -73,6 +81,7 @@ static void end(
 		return;
 	append_state(job, state, why, by);
 	log_end(job, state, why);
+	count_end(job, state);
 	sl_store_finish(job->home->store, job->record, state, sl_clock_wall_us(),
 		sl_clock_monotonic_ms());
 	tell_news(job);
@@ -94,6 +103,24 @@ static void on_timer(void *ctx)
 	sl_job_stop(job, SL_STATE_TIMEOUT, why, sl_bytes_of("agent"));
 }
 
+/* A dispatch takes a fraction of a millisecond when nobody waits; a task may take days. */
+void sl_job_home_init(struct sl_job_home *out, struct sl_loop *loop,
+	void (*changed)(void *ctx, struct sl_job *job), void *ctx)
+{
+	static const int64_t latencies[] = {100000, 250000, 500000, 1000000, 2500000, 5000000,
+		10000000, 25000000, 50000000, 100000000, 250000000, 500000000, 1000000000,
+		2500000000, 5000000000, 10000000000, 60000000000};
+	static const int64_t runs[] = {1000000, 5000000, 10000000, 50000000, 100000000,
+		500000000, 1000000000, 5000000000, 10000000000, 30000000000, 60000000000,
+		300000000000, 900000000000, 3600000000000, 21600000000000, 86400000000000};
+
+	*out = (struct sl_job_home){.loop = loop, .ctx = ctx, .changed = changed};
+	sl_histogram_init(&out->dispatch, latencies, sizeof(latencies) / sizeof(latencies[0]));
+	sl_histogram_init(
+		&out->first_event, latencies, sizeof(latencies) / sizeof(latencies[0]));
+	sl_histogram_init(&out->run, runs, sizeof(runs) / sizeof(runs[0]));
+}
+
 int sl_job_new(struct sl_job_home *home, struct sl_record *record, struct sl_bytes task,
 	uint64_t timeout_ms, struct sl_job **out, struct sl_error *err)
 {
@@ -113,6 +140,7 @@ int sl_job_new(struct sl_job_home *home, struct sl_record *record, struct sl_byt
 	job->home = home;
 	job->record = record;
 	job->timeout_ms = timeout_ms;
+	job->accepted_ns = sl_clock_monotonic_ns();
 	TAILQ_INIT(&job->waiters);
 	record->live = job;
 	append_state(job, SL_STATE_ACCEPTED, sl_bytes_of(NULL), sl_bytes_of("agent"));
@@ -141,6 +169,8 @@ void sl_job_start(struct sl_job *job, struct sl_hand *hand)
 	job->credit_left = SL_MAX_JOB_RING_BYTES;
 	sl_hand_send(hand, &frame);
 	sl_buffer_deinit(&job->task);
+	job->started_ns = sl_clock_monotonic_ns();
+	sl_histogram_observe(&job->home->dispatch, job->started_ns - job->accepted_ns);
 	sl_store_start(job->home->store, job->record, sl_clock_wall_us());
 	append_state(job, SL_STATE_RUNNING, sl_bytes_of(NULL), sl_bytes_of("agent"));
 	if (job->timeout_ms > 0)
@@ -179,6 +209,10 @@ static void take_batch(struct sl_job *job, const struct sl_link_frame *frame)
 		return;
 	}
 	job->home->event_bytes += frame->bytes.size;
+	if (!job->heard)
+		sl_histogram_observe(
+			&job->home->first_event, sl_clock_monotonic_ns() - job->accepted_ns);
+	job->heard = true;
 	job->has_news = true;
 }
 

@@ -17,6 +17,7 @@
 #include "agent/admission.h"
 #include "agent/store.h"
 #include "common/buffer.h"
+#include "common/histogram.h"
 
 struct sl_error;
 struct sl_hand;
@@ -36,7 +37,12 @@ struct sl_job_home {
 	/* There are new events, or it has ended: the record says. Called while the job still
 	 * has its record, for the last time when that is in a terminal state. */
 	void (*changed)(void *ctx, struct sl_job *job);
-	uint64_t event_bytes; /* relayed so far, all jobs */
+	/* Of all jobs so far. */
+	uint64_t event_bytes; /* relayed */
+	uint64_t ended[SL_N_STATES];
+	struct sl_histogram dispatch;    /* from acceptance until a worker has it */
+	struct sl_histogram first_event; /* from acceptance until the worker is heard of */
+	struct sl_histogram run;         /* from a worker's having it to the end */
 };
 
 struct sl_job {
@@ -61,7 +67,15 @@ struct sl_job {
 	bool has_news;        /* since changed() was called */
 	uint64_t credit_left; /* what the worker may still send */
 	uint64_t credit_due;  /* what it may be granted */
+	/* Monotonic. */
+	int64_t accepted_ns;
+	int64_t started_ns; /* 0: no worker has had it */
+	bool heard;         /* its worker was */
 };
+
+/* With no store yet. */
+void sl_job_home_init(struct sl_job_home *out, struct sl_loop *loop,
+	void (*changed)(void *ctx, struct sl_job *job), void *ctx);
 
 /* Makes the job of @record and its first event. Copies @task. */
 int sl_job_new(struct sl_job_home *home, struct sl_record *record, struct sl_bytes task,

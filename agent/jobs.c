@@ -40,6 +40,7 @@ struct sl_jobs {
 	struct job_list unmanned; /* sl_job.unmanned: admitted, waiting for a hand */
 	size_t n_live, n_unmanned;
 	uint64_t n_total;
+	uint64_t n_refused[SL_N_REFUSALS];
 	uint64_t trimmed_at; /* home.event_bytes when the heap was last trimmed */
 	bool was_ready;
 };
@@ -210,7 +211,7 @@ int sl_jobs_new(struct sl_loop *loop, const struct sl_jobs_config *config,
 
 	if (!jobs)
 		return sl_fail(err, SL_ENOMEM, "no memory for the jobs");
-	jobs->home = (struct sl_job_home){.loop = loop, .ctx = jobs, .changed = on_changed};
+	sl_job_home_init(&jobs->home, loop, on_changed, jobs);
 	jobs->ops = ops;
 	jobs->ctx = ctx;
 	jobs->prefork = config->prefork;
@@ -321,7 +322,7 @@ static void welcome(struct sl_jobs *jobs, struct sl_job *job)
 	fill_crew(jobs, false);
 }
 
-int sl_jobs_submit(struct sl_jobs *jobs, const struct sl_request *request, struct sl_bytes who,
+static int take_in(struct sl_jobs *jobs, const struct sl_request *request, struct sl_bytes who,
 	struct sl_record **out, uint64_t *out_retry_ms, struct sl_error *err)
 {
 	struct sl_record *record = sl_store_find(jobs->home.store, &request->job);
@@ -348,6 +349,32 @@ int sl_jobs_submit(struct sl_jobs *jobs, const struct sl_request *request, struc
 	*out = job->record;
 	welcome(jobs, job);
 	return 0;
+}
+
+static enum sl_refusal refusal_of(int code)
+{
+	switch (code) {
+	case SL_EBUSY:
+		return SL_REFUSAL_BUSY;
+	case SL_EDRAINING:
+		return SL_REFUSAL_DRAINING;
+	case SL_EDENIED:
+		return SL_REFUSAL_DENIED;
+	case SL_ENOMEM:
+		return SL_REFUSAL_OTHER;
+	default:
+		return SL_REFUSAL_BAD_TASK;
+	}
+}
+
+int sl_jobs_submit(struct sl_jobs *jobs, const struct sl_request *request, struct sl_bytes who,
+	struct sl_record **out, uint64_t *out_retry_ms, struct sl_error *err)
+{
+	int result = take_in(jobs, request, who, out, out_retry_ms, err);
+
+	if (result < 0)
+		jobs->n_refused[refusal_of(result)]++;
+	return result;
 }
 
 struct sl_record *sl_jobs_find(struct sl_jobs *jobs, const struct sl_job_id *id)
@@ -436,4 +463,33 @@ void sl_jobs_stat(struct sl_jobs *jobs, struct sl_stat *out)
 	out->tasks_total = jobs->n_total;
 	out->event_bytes = jobs->home.event_bytes;
 	out->draining = sl_admission_is_draining(jobs->admission);
+}
+
+void sl_jobs_count(const struct sl_jobs *jobs, struct sl_jobs_numbers *out)
+{
+	const struct sl_job_home *home = &jobs->home;
+
+	*out = (struct sl_jobs_numbers){
+		.accepted = jobs->n_total,
+		.running = sl_admission_n_inside(jobs->admission),
+		.queued = sl_admission_n_waiting(jobs->admission),
+		.queued_bytes = sl_admission_waiting_bytes(jobs->admission),
+		.event_bytes = home->event_bytes,
+		.ring_bytes = sl_store_bytes(home->store),
+		.dispatch = &home->dispatch,
+		.first_event = &home->first_event,
+		.run = &home->run,
+		.draining = sl_admission_is_draining(jobs->admission),
+	};
+	for (int state = 0; state < SL_N_STATES; state++)
+		out->by_state[state] = sl_store_count(home->store, (enum sl_state)state);
+	memcpy(out->refused, jobs->n_refused, sizeof(out->refused));
+	memcpy(out->ended, home->ended, sizeof(out->ended));
+	sl_crew_count(jobs->crew, &out->crew);
+	sl_crew_tally(jobs->crew, &out->tally);
+}
+
+size_t sl_jobs_workers(const struct sl_jobs *jobs, pid_t *out, size_t max)
+{
+	return sl_crew_pids(jobs->crew, out, max);
 }

@@ -8,6 +8,7 @@
  * Threads: the loop's.
  */
 
+#include "agent/crew.h"
 #include "agent/job.h"
 
 struct sl_error;
@@ -72,6 +73,34 @@ void sl_jobs_stop_all(struct sl_jobs *jobs, const char *why);
 
 /* Jobs that still have something to do. */
 size_t sl_jobs_n_live(const struct sl_jobs *jobs);
+
+enum sl_refusal {
+	SL_REFUSAL_BUSY,
+	SL_REFUSAL_DRAINING,
+	SL_REFUSAL_BAD_TASK,
+	SL_REFUSAL_DENIED,
+	SL_REFUSAL_OTHER, /* no memory */
+};
+
+#define SL_N_REFUSALS (SL_REFUSAL_OTHER + 1)
+
+/* What there is to count of jobs. Histograms are borrowed: read them at once. */
+struct sl_jobs_numbers {
+	uint64_t by_state[SL_N_STATES]; /* records that are there */
+	uint64_t accepted, refused[SL_N_REFUSALS], ended[SL_N_STATES];
+	size_t running, queued, queued_bytes;
+	uint64_t event_bytes;
+	size_t ring_bytes;
+	const struct sl_histogram *dispatch, *first_event, *run; /* as in sl_job_home */
+	struct sl_crew_numbers crew;
+	struct sl_tally_sum tally;
+	bool draining;
+};
+
+void sl_jobs_count(const struct sl_jobs *jobs, struct sl_jobs_numbers *out);
+
+/* As sl_crew_pids(). */
+size_t sl_jobs_workers(const struct sl_jobs *jobs, pid_t *out, size_t max);
 
 /* Fills in what it knows of *out. */
 void sl_jobs_stat(struct sl_jobs *jobs, struct sl_stat *out);

@@ -95,5 +95,8 @@ int64_t sl_store_expire(struct sl_store *store, int64_t now_ms);
 /* Walks the records, the last accepted first: NULL begins, NULL ends. */
 struct sl_record *sl_store_next(struct sl_store *store, struct sl_record *record);
 
+/* The memory that all events take. */
+size_t sl_store_bytes(const struct sl_store *store);
+
 /* How many records are in @state. */
 uint64_t sl_store_count(const struct sl_store *store, enum sl_state state);

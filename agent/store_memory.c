@@ -33,6 +33,7 @@ struct sl_store {
 	struct record_list acknowledged; /* sl_record.finished: without */
 	size_t n_finished;               /* in both */
 	size_t finished_bytes;
+	size_t bytes; /* of all rings */
 
 	uint64_t counts[SL_N_STATES];
 
@@ -241,8 +242,11 @@ void sl_store_finish(struct sl_store *store, struct sl_record *record, enum sl_s
 int sl_store_append(struct sl_store *store, struct sl_record *record, uint64_t count,
 	struct sl_bytes bytes, struct sl_error *err)
 {
-	(void)store;
-	return sl_ring_append(&record->ring, count, bytes, err);
+	size_t before = record->ring.bytes;
+	int result = sl_ring_append(&record->ring, count, bytes, err);
+
+	store->bytes += record->ring.bytes - before;
+	return result;
 }
 
 uint64_t sl_store_acknowledge(struct sl_store *store, struct sl_record *record, uint64_t upto)
@@ -251,6 +255,7 @@ uint64_t sl_store_acknowledge(struct sl_store *store, struct sl_record *record, 
 	size_t bytes = record->ring.bytes;
 	uint64_t freed = sl_ring_acknowledge(&record->ring, upto);
 
+	store->bytes -= bytes - record->ring.bytes;
 	if (!sl_state_is_terminal(record->state))
 		return freed;
 	store->finished_bytes -= bytes - record->ring.bytes;
@@ -278,6 +283,7 @@ void sl_store_forget(struct sl_store *store, struct sl_record *record)
 	*at = record->next_in_bucket;
 	TAILQ_REMOVE(&store->all, record, all);
 	store->n_records--;
+	store->bytes -= record->ring.bytes;
 	if (sl_state_is_terminal(record->state)) {
 		TAILQ_REMOVE(finished_list(store, record), record, finished);
 		store->n_finished--;
@@ -315,6 +321,11 @@ struct sl_record *sl_store_next(struct sl_store *store, struct sl_record *record
 {
 	return record ? TAILQ_PREV(record, record_list, all)
 	              : TAILQ_LAST(&store->all, record_list);
+}
+
+size_t sl_store_bytes(const struct sl_store *store)
+{
+	return store->bytes;
 }
 
 uint64_t sl_store_count(const struct sl_store *store, enum sl_state state)

@@ -142,6 +142,40 @@ START_TEST(in_a_crowd_the_acknowledged_go_first_and_then_the_oldest)
 }
 END_TEST
 
+START_TEST(the_memory_of_events_is_known)
+{
+	make(100, 100000);
+	add_finished(1, 900, 0);
+	add_finished(2, 100, 0);
+	ck_assert_uint_eq(sl_store_bytes(store), SL_LINK_COST(900) + SL_LINK_COST(100));
+	sl_store_acknowledge(store, find(1), 1); /* as history, it stays */
+	ck_assert_uint_eq(sl_store_bytes(store), SL_LINK_COST(900) + SL_LINK_COST(100));
+	sl_store_forget(store, find(1));
+	ck_assert_uint_eq(sl_store_bytes(store), SL_LINK_COST(100));
+	sl_store_forget(store, find(2));
+	ck_assert_uint_eq(sl_store_bytes(store), 0);
+	sl_store_free(store);
+}
+END_TEST
+
+START_TEST(history_that_leaves_is_memory_no_more)
+{
+	static char bytes[SL_RING_HISTORY_BYTES];
+	struct sl_record *record;
+
+	make(100, 1 << 30);
+	record = add(1);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(sl_store_append(store, record, 1,
+					 (struct sl_bytes){bytes, sizeof(bytes)}, NULL),
+			0);
+	sl_store_acknowledge(store, record, 2);
+	ck_assert_uint_eq(sl_store_bytes(store), record->ring.bytes);
+	ck_assert_uint_lt(sl_store_bytes(store), 2 * sizeof(bytes));
+	sl_store_free(store);
+}
+END_TEST
+
 START_TEST(unfetched_events_are_bounded_in_bytes)
 {
 	make(100, 3 * SL_LINK_COST(900));
@@ -163,5 +197,5 @@ END_TEST
 SL_CHECK_MAIN("store", a_record_is_found_by_its_id_until_it_is_forgotten,
 	thousands_are_found_and_walked_from_the_newest, states_are_counted,
 	finished_records_are_kept_for_their_time,
-	in_a_crowd_the_acknowledged_go_first_and_then_the_oldest,
-	unfetched_events_are_bounded_in_bytes)
+	in_a_crowd_the_acknowledged_go_first_and_then_the_oldest, the_memory_of_events_is_known,
+	history_that_leaves_is_memory_no_more, unfetched_events_are_bounded_in_bytes)
