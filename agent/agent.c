@@ -14,6 +14,7 @@
 #include "agent/loop.h"
 #include "agent/notify.h"
 #include "agent/options.h"
+#include "agent/pulse.h"
 #include "agent/service.h"
 #include "agent/sources.h"
 #include "agent/trust.h"
@@ -32,6 +33,7 @@ struct agent {
 	struct sl_trust *trust;
 	struct sl_jobs *jobs;
 	struct sl_service *service;
+	struct sl_pulse *pulse;
 	struct sl_loop_timer *drain;
 	struct sl_notify *notify;
 	char bound[256];  /* the first address */
@@ -84,6 +86,28 @@ static void describe(void *ctx, char *out, size_t size)
 		agent->stopping ? "stopping; " : "", (unsigned long long)stat.running,
 		(unsigned long long)stat.queued, agent->bound);
 }
+
+static void on_pulse(void *ctx, const struct sl_pulse_report *report)
+{
+	struct agent *agent = ctx;
+
+	if (!report->progress)
+		sl_log(SL_LOG_ERROR, "no progress why=%s", report->why);
+	sl_notify_feed(agent->notify, report->progress);
+}
+
+static void feel(void *ctx)
+{
+	struct agent *agent = ctx;
+	struct sl_error err;
+
+	if (sl_pulse_feel(agent->pulse, on_pulse, agent, &err) == 0)
+		return;
+	sl_log(SL_LOG_ERROR, "%s", err.text);
+	sl_notify_feed(agent->notify, false);
+}
+
+static const struct sl_notify_ops notify_ops = {.describe = describe, .feel = feel};
 
 static void on_ready(void *ctx)
 {
@@ -147,6 +171,7 @@ static void on_stop_signal(void *ctx)
 		sl_duration_format(agent->options->drain_ms, time, sizeof(time)));
 	sl_notify_stopping(agent->notify);
 	sl_service_stop_listening(agent->service);
+	sl_pulse_stop_listening(agent->pulse);
 	sl_loop_timer_set(agent->drain, agent->options->drain_ms);
 	sl_jobs_drain(agent->jobs);
 }
@@ -201,7 +226,7 @@ static int make_parts(struct agent *agent, struct sl_error *err)
 	int result = sl_loop_new(&agent->loop, err);
 
 	if (result == 0)
-		result = sl_notify_new(agent->loop, describe, agent, &agent->notify, err);
+		result = sl_notify_new(agent->loop, &notify_ops, agent, &agent->notify, err);
 	if (result == 0)
 		result = sl_loop_timer_new(
 			agent->loop, on_drain_over, agent, &agent->drain, err);
@@ -219,6 +244,9 @@ static int make_parts(struct agent *agent, struct sl_error *err)
 	if (result == 0)
 		result = sl_service_new(agent->loop, agent->jobs, agent->trust,
 			&agent->service_config, on_alone, agent, &agent->service, err);
+	if (result == 0)
+		result = sl_pulse_new(
+			agent->loop, agent->jobs, agent->service, &agent->pulse, err);
 	return result;
 }
 
@@ -229,6 +257,8 @@ static int listen_on(struct agent *agent, const char *url, char *out_bound, size
 
 	if (result == 0)
 		result = sl_service_listen(agent->service, url, out_bound, size, err);
+	if (result == 0)
+		result = sl_pulse_add(agent->pulse, out_bound, err);
 	if (result == 0)
 		sl_log(SL_LOG_NOTICE, "listening address=%s", out_bound);
 	return result;
@@ -291,6 +321,7 @@ int sl_agent_run(int argc, char **argv, struct sl_options *options)
 	result = run(&agent, &err);
 	if (result < 0)
 		sl_log(SL_LOG_ERROR, "%s", err.text);
+	sl_pulse_free(agent.pulse);
 	sl_service_free(agent.service);
 	sl_jobs_free(agent.jobs);
 	sl_trust_free(agent.trust);

@@ -39,12 +39,16 @@ struct sl_crew {
 
 	struct hand_list idle, taken; /* sl_hand.link */
 	size_t n_idle, n_taken;
-	uint64_t n_started;       /* workers so far */
-	uint64_t n_spawners;      /* so far */
-	size_t n_waiting;         /* as last told */
-	size_t n_asked;           /* hands that the spawner has been asked for */
-	size_t n_unasked;         /* hands that it has still to be asked for */
-	bool kill_wanted;         /* some hand's kill_wanted */
+	uint64_t n_started;      /* workers so far */
+	uint64_t n_spawners;     /* so far */
+	size_t n_waiting;        /* as last told */
+	size_t n_asked;          /* hands that the spawner has been asked for */
+	size_t n_unasked;        /* hands that it has still to be asked for */
+	bool kill_wanted;        /* some hand's kill_wanted */
+	int32_t ping;            /* the last one's number */
+	bool ping_wanted;        /* the spawner has still to be asked */
+	void (*pong)(void *ctx); /* NULL: nobody waits for it */
+	void *pong_ctx;
 	struct sl_tally_sum past; /* what tasks did whose hands are gone */
 };
 
@@ -137,6 +141,16 @@ static void lose_hand(struct sl_crew *crew, struct sl_hand *hand)
 	sl_hand_free(hand);
 }
 
+static void take_pong(struct sl_crew *crew, int32_t number)
+{
+	void (*pong)(void *ctx) = crew->pong;
+
+	if (!pong || number != crew->ping)
+		return;
+	crew->pong = NULL;
+	pong(crew->pong_ctx);
+}
+
 static void on_report(struct sl_crew *crew, const struct sl_spawner_report *report, int fd,
 	struct sl_tally *tally)
 {
@@ -151,6 +165,9 @@ static void on_report(struct sl_crew *crew, const struct sl_spawner_report *repo
 		crew->n_asked--;
 		sl_log(SL_LOG_ERROR, "cannot fork a worker: %s", strerror(report->status));
 		hold_back(crew);
+		break;
+	case SL_SPAWNER_PONG:
+		take_pong(crew, report->status);
 		break;
 	default:
 		if (report->news == SL_SPAWNER_REMAINS)
@@ -258,6 +275,10 @@ static void talk_to_spawner(struct sl_crew *crew)
 			crew->n_unasked = 0;
 		}
 	}
+	if (crew->ping_wanted && !stuck) {
+		stuck = !ask_spawner(crew, SL_SPAWNER_PING, crew->ping);
+		crew->ping_wanted = stuck;
+	}
 	sl_loop_watch_set(crew->control_watch, SL_LOOP_READ | (stuck ? SL_LOOP_WRITE : 0u));
 }
 
@@ -283,6 +304,7 @@ static void on_retry(void *ctx)
 		return;
 	}
 	sl_crew_fill(crew, crew->n_waiting);
+	talk_to_spawner(crew);
 }
 
 /* The spawner took its workers along, and all that they had started fell to us. */
@@ -329,6 +351,7 @@ static void on_spawner_gone(struct sl_crew *crew)
 	waitpid(crew->spawner, NULL, 0);
 	crew->spawner = 0;
 	crew->n_asked = crew->n_unasked = 0;
+	crew->ping_wanted = crew->pong != NULL;
 	crew->spawner_died = true;
 	sl_crew_on_child(crew);
 }
@@ -478,4 +501,15 @@ static size_t list_pids(const struct hand_list *list, pid_t *out, size_t n, size
 size_t sl_crew_pids(const struct sl_crew *crew, pid_t *out, size_t max)
 {
 	return list_pids(&crew->taken, out, list_pids(&crew->idle, out, 0, max), max);
+}
+
+void sl_crew_ping(struct sl_crew *crew, void (*fn)(void *ctx), void *ctx)
+{
+	crew->pong = fn;
+	crew->pong_ctx = ctx;
+	crew->ping_wanted = fn != NULL;
+	if (!fn)
+		return;
+	crew->ping++;
+	talk_to_spawner(crew);
 }

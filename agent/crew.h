@@ -49,6 +49,10 @@ void sl_crew_fill(struct sl_crew *crew, size_t n_waiting);
 
 size_t sl_crew_n_idle(const struct sl_crew *crew);
 
+/* Has the spawner asked whether it is there; fn(ctx) is called when it says so, which one that
+ * is started meanwhile does too. The last one who asks is told; NULL: nobody. */
+void sl_crew_ping(struct sl_crew *crew, void (*fn)(void *ctx), void *ctx);
+
 struct sl_crew_numbers {
 	size_t n_idle, n_busy;
 	uint64_t n_started;  /* workers so far */

@@ -493,3 +493,8 @@ size_t sl_jobs_workers(const struct sl_jobs *jobs, pid_t *out, size_t max)
 {
 	return sl_crew_pids(jobs->crew, out, max);
 }
+
+void sl_jobs_ping(struct sl_jobs *jobs, void (*fn)(void *ctx), void *ctx)
+{
+	sl_crew_ping(jobs->crew, fn, ctx);
+}

@@ -99,6 +99,9 @@ struct sl_jobs_numbers {
 
 void sl_jobs_count(const struct sl_jobs *jobs, struct sl_jobs_numbers *out);
 
+/* As sl_crew_ping(). */
+void sl_jobs_ping(struct sl_jobs *jobs, void (*fn)(void *ctx), void *ctx);
+
 /* As sl_crew_pids(). */
 size_t sl_jobs_workers(const struct sl_jobs *jobs, pid_t *out, size_t max);
 

@@ -17,11 +17,14 @@
 
 #define STATUS_EVERY_MS 1000
 
+/* One look that failed is not the end: the dog bites after two of its meals. */
+#define FEEL_AGAIN_MS 1000
+
 struct sl_notify {
 	int fd; /* -1: nobody wants to know */
 	struct sockaddr_un address;
 	socklen_t address_size;
-	void (*describe)(void *ctx, char *out, size_t size);
+	const struct sl_notify_ops *ops;
 	void *ctx;
 	struct sl_loop_timer *status;
 	int64_t told_ms; /* monotonic: the last status */
@@ -45,7 +48,7 @@ static void tell_status(struct sl_notify *notify, const char *what)
 	char status[160] = "", text[256];
 
 	notify->told_ms = sl_clock_monotonic_ms();
-	notify->describe(notify->ctx, status, sizeof(status));
+	notify->ops->describe(notify->ctx, status, sizeof(status));
 	snprintf(text, sizeof(text), "%sSTATUS=%s", what, status);
 	tell(notify, text);
 }
@@ -55,13 +58,22 @@ static void on_status(void *ctx)
 	tell_status(ctx, "");
 }
 
-/* It is the loop that gets here: if it hangs, the dog gets nothing. */
 static void on_watchdog(void *ctx)
 {
 	struct sl_notify *notify = ctx;
 
-	tell(notify, "WATCHDOG=1");
-	sl_loop_timer_set(notify->watchdog, notify->feed_every_ms);
+	notify->ops->feel(notify->ctx);
+}
+
+void sl_notify_feed(struct sl_notify *notify, bool progress)
+{
+	int64_t next_ms = notify->feed_every_ms;
+
+	if (progress)
+		tell(notify, "WATCHDOG=1");
+	else if (next_ms > FEEL_AGAIN_MS)
+		next_ms = FEEL_AGAIN_MS;
+	sl_loop_timer_set(notify->watchdog, next_ms);
 }
 
 /* Twice as often as is asked for; 0 where nobody asks, or not us. */
@@ -94,8 +106,8 @@ static int open_socket(struct sl_notify *notify, const char *path, struct sl_err
 	return 0;
 }
 
-int sl_notify_new(struct sl_loop *loop, void (*describe)(void *ctx, char *out, size_t size),
-	void *ctx, struct sl_notify **out, struct sl_error *err)
+int sl_notify_new(struct sl_loop *loop, const struct sl_notify_ops *ops, void *ctx,
+	struct sl_notify **out, struct sl_error *err)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sl_notify *notify = calloc(1, sizeof(*notify));
@@ -104,7 +116,7 @@ int sl_notify_new(struct sl_loop *loop, void (*describe)(void *ctx, char *out, s
 	if (!notify)
 		return sl_fail(err, SL_ENOMEM, "no memory to notify");
 	notify->fd = -1;
-	notify->describe = describe;
+	notify->ops = ops;
 	notify->ctx = ctx;
 	if (path && *path)
 		result = open_socket(notify, path, err);

@@ -3,7 +3,7 @@
 
 /*
  * Notify: what the service manager is told of the agent: that it is ready, what
- * it is about, that it stops, and that its loop still turns. Where nobody asked
+ * it is about, that it stops, and that it makes progress. Where nobody asked
  * to be told (NOTIFY_SOCKET), all of this does nothing.
  *
  * This is the protocol of sd_notify(3), which is a datagram with lines of text;
@@ -18,11 +18,19 @@ struct sl_error;
 struct sl_loop;
 struct sl_notify;
 
+struct sl_notify_ops {
+	/* Writes what the agent is about now; asked at most once a second. */
+	void (*describe)(void *ctx, char *out, size_t size);
+	/* The watchdog is hungry: find out whether the agent makes progress, and call
+	 * sl_notify_feed(). */
+	void (*feel)(void *ctx);
+};
+
 /* Takes NOTIFY_SOCKET and WATCHDOG_* out of the environment, so that tasks don't inherit them:
- * call it before other processes and threads start. @describe writes what the agent is about
- * now; it is asked at most once a second. */
-int sl_notify_new(struct sl_loop *loop, void (*describe)(void *ctx, char *out, size_t size),
-	void *ctx, struct sl_notify **out, struct sl_error *err) sl_must_check;
+ * call it before other processes and threads start. @ops and @ctx
+ * are borrowed. */
+int sl_notify_new(struct sl_loop *loop, const struct sl_notify_ops *ops, void *ctx,
+	struct sl_notify **out, struct sl_error *err) sl_must_check;
 
 /* NULL is fine, here and below. */
 void sl_notify_free(struct sl_notify *notify);
@@ -32,6 +40,10 @@ void sl_notify_reloading(struct sl_notify *notify);
 
 /* The agent accepts tasks. From here on the watchdog is fed, if there is one. */
 void sl_notify_ready(struct sl_notify *notify);
+
+/* Answers feel(): feeds the watchdog if there is @progress. If there is none, feel() is called
+ * again soon. */
+void sl_notify_feed(struct sl_notify *notify, bool progress);
 
 /* What describe() says may have changed. Cheap. */
 void sl_notify_changed(struct sl_notify *notify);

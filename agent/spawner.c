@@ -280,6 +280,10 @@ static void read_request(struct spawner *spawner)
 	if (request.verb == SL_SPAWNER_FORK) {
 		for (int32_t i = 0; i < request.number; i++)
 			fork_worker(spawner);
+	} else if (request.verb == SL_SPAWNER_PING) {
+		struct sl_spawner_report pong = {SL_SPAWNER_PONG, 0, request.number};
+
+		report(&pong, NULL);
 	} else {
 		struct child *child = find(spawner, request.number);
 

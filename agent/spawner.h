@@ -21,6 +21,7 @@ struct sl_tally;
 enum sl_spawner_verb {
 	SL_SPAWNER_FORK = 1, /* number: how many workers */
 	SL_SPAWNER_KILL,     /* number: the pid of a worker; one that is gone is fine */
+	SL_SPAWNER_PING,     /* number: comes back with SL_SPAWNER_PONG as status */
 };
 
 struct sl_spawner_request {
@@ -33,6 +34,7 @@ enum sl_spawner_news {
 	                          with its tally's memory */
 	SL_SPAWNER_NO_WORKER,  /* status: the errno for which there is none */
 	SL_SPAWNER_EXIT,       /* pid and all that it started are gone; status as of wait() */
+	SL_SPAWNER_PONG,       /* it is there */
 	SL_SPAWNER_REMAINS,    /* as EXIT, but some of what it started could not be ended */
 };
 

@@ -165,6 +165,12 @@ static void on_patience_over(void *ctx)
 		n_gone, n_words);
 }
 
+static void stop_loop(void *ctx)
+{
+	(void)ctx;
+	sl_loop_stop(loop);
+}
+
 static void run_until(bool (*condition)(void))
 {
 	struct sl_loop_timer *patience;
@@ -253,6 +259,66 @@ START_TEST(what_a_worker_counts_stays_and_what_it_has_goes_with_it)
 	sl_crew_tally(crew, &sum);
 	ck_assert_uint_eq(sum.items[SL_TALLY_LOG_LINES + SL_LOG_INFO], 3);
 	ck_assert_uint_eq(sum.items[SL_TALLY_GOROUTINES], 0);
+	tear_down();
+}
+END_TEST
+
+static size_t n_pongs;
+
+static void on_pong(void *ctx)
+{
+	(void)ctx;
+	n_pongs++;
+}
+
+static bool has_answered(void)
+{
+	return n_pongs > 0;
+}
+
+static pid_t spawner_now(void)
+{
+	struct sl_crew_numbers numbers;
+
+	sl_crew_count(crew, &numbers);
+	return numbers.spawner;
+}
+
+START_TEST(the_spawner_says_that_it_is_there_unless_it_is_stopped)
+{
+	struct sl_loop_timer *timer;
+
+	set_up();
+	sl_crew_ping(crew, on_pong, NULL);
+	run_until(has_answered);
+
+	n_pongs = 0;
+	kill(spawner_now(), SIGSTOP);
+	sl_crew_ping(crew, on_pong, NULL);
+	ck_assert_int_eq(sl_loop_timer_new(loop, stop_loop, NULL, &timer, NULL), 0);
+	sl_loop_each_round(loop, NULL, NULL);
+	sl_loop_timer_set(timer, 200);
+	ck_assert_int_eq(sl_loop_run(loop, NULL), 0);
+	sl_loop_timer_free(timer);
+	ck_assert_uint_eq(n_pongs, 0);
+
+	kill(spawner_now(), SIGCONT);
+	run_until(has_answered);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_spawner_that_is_started_meanwhile_answers_too)
+{
+	pid_t first;
+
+	set_up();
+	first = spawner_now();
+	kill(first, SIGSTOP);
+	sl_crew_ping(crew, on_pong, NULL);
+	kill(first, SIGKILL);
+	run_until(has_answered);
+	ck_assert_int_ne(spawner_now(), first);
 	tear_down();
 }
 END_TEST
@@ -472,6 +538,8 @@ int main(int argc, char **argv)
 {
 	const TTest *const tests[] = {an_exit_status_is_told,
 		what_a_worker_counts_stays_and_what_it_has_goes_with_it,
+		the_spawner_says_that_it_is_there_unless_it_is_stopped,
+		a_spawner_that_is_started_meanwhile_answers_too,
 		a_crash_is_told_with_its_signal, last_words_come_before_the_end,
 		a_killed_worker_is_said_to_be_killed,
 		nothing_that_a_worker_started_is_left_when_it_is_gone,

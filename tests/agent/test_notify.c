@@ -20,11 +20,23 @@ static char path[64];
 static int manager = -1; /* what the service manager listens on */
 static int n_described;
 
+static bool progress = true;
+static int n_felt;
+
+static void feel(void *ctx)
+{
+	(void)ctx;
+	n_felt++;
+	sl_notify_feed(notify, progress);
+}
+
 static void describe(void *ctx, char *out, size_t size)
 {
 	(void)ctx;
 	snprintf(out, size, "busy %d", ++n_described);
 }
+
+static const struct sl_notify_ops ops = {.describe = describe, .feel = feel};
 
 static void listen_on(const struct sockaddr_un *address, size_t size)
 {
@@ -58,7 +70,7 @@ static void tear_down(void)
 
 static void make(void)
 {
-	ck_assert_msg(sl_notify_new(loop, describe, NULL, &notify, &err) == 0, "%s", err.text);
+	ck_assert_msg(sl_notify_new(loop, &ops, NULL, &notify, &err) == 0, "%s", err.text);
 }
 
 /* What the manager was told last; "" when nothing is there. */
@@ -128,6 +140,21 @@ START_TEST(the_loop_feeds_the_watchdog)
 }
 END_TEST
 
+START_TEST(without_progress_the_watchdog_gets_nothing)
+{
+	setenv("WATCHDOG_USEC", "20000", 1);
+	make();
+	sl_notify_ready(notify);
+	told();
+	progress = false;
+	sl_notify_changed(notify);
+	ck_assert_str_eq(wait_told(), "STATUS=busy 2");
+	ck_assert_int_gt(n_felt, 3);
+	progress = true;
+	ck_assert_str_eq(wait_told(), "WATCHDOG=1");
+}
+END_TEST
+
 START_TEST(the_watchdog_of_another_process_is_not_fed)
 {
 	setenv("WATCHDOG_USEC", "20000", 1);
@@ -191,13 +218,14 @@ END_TEST
 START_TEST(a_path_that_is_none_is_an_error)
 {
 	setenv("NOTIFY_SOCKET", "relative", 1);
-	ck_assert_int_eq(sl_notify_new(loop, describe, NULL, &notify, &err), SL_EINVALID);
+	ck_assert_int_eq(sl_notify_new(loop, &ops, NULL, &notify, &err), SL_EINVALID);
 	ck_assert_ptr_nonnull(strstr(err.text, "relative"));
 }
 END_TEST
 
 SL_CHECK_MAIN_WITH("notify", set_up, tear_down, ready_and_stopping_say_what_it_is_about,
 	many_changes_are_told_once, the_loop_feeds_the_watchdog,
-	the_watchdog_of_another_process_is_not_fed, tasks_inherit_none_of_it,
-	an_abstract_socket_is_found, without_a_manager_nothing_happens,
-	a_manager_that_is_gone_is_no_trouble, a_path_that_is_none_is_an_error)
+	without_progress_the_watchdog_gets_nothing, the_watchdog_of_another_process_is_not_fed,
+	tasks_inherit_none_of_it, an_abstract_socket_is_found,
+	without_a_manager_nothing_happens, a_manager_that_is_gone_is_no_trouble,
+	a_path_that_is_none_is_an_error)
