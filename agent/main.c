@@ -4,6 +4,7 @@
  * sloth-agent: the daemon that runs Lua tasks.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "agent/agent.h"
 #include "agent/options.h"
@@ -12,6 +13,7 @@
 #include "agent/worker.h"
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/standard_files.h"
 
 #define EXIT_USAGE 2
 
@@ -56,6 +58,8 @@ int main(int argc, char **argv)
 	struct sl_options options;
 	int status;
 
+	if (!sl_standard_files_open())
+		return EXIT_FAILURE;
 	if (sl_spawner_is_wanted(argc, argv)) {
 		sl_log_setup("sloth-agent", SL_LOG_INFO);
 		return sl_spawner_run(sl_worker_run);

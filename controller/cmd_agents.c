@@ -54,5 +54,6 @@ const struct sl_command sl_cmd_agents = {
 	.usage = "",
 	.summary = "list the agents that are known by name",
 	.example = "  sloth agents -o json\n",
+	.flags = SL_FLAGS_AGENTS,
 	.run = cmd_agents,
 };

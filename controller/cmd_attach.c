@@ -86,5 +86,6 @@ const struct sl_command sl_cmd_attach = {
 	.usage = "TARGET JOB [--after N]",
 	.summary = "watch a job that an agent has; the beginning of its id will do",
 	.example = "  sloth attach web-01 7f3a\n",
+	.flags = SL_FLAGS_RUN,
 	.run = cmd_attach,
 };

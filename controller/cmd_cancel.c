@@ -136,5 +136,6 @@ const struct sl_command sl_cmd_cancel = {
 	.usage = "TARGET JOB [-r REASON]",
 	.summary = "stop a job; the beginning of its id will do",
 	.example = "  sloth cancel web-01 7f3a\n",
+	.flags = SL_FLAGS_ASK,
 	.run = cmd_cancel,
 };

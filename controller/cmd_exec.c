@@ -98,5 +98,6 @@ const struct sl_command sl_cmd_exec = {
 	.summary = "run a piece of Lua on targets",
 	.example = "  sloth exec @web -e 'print(os.time())'\n"
 		   "  sloth exec local -e 'return true, \"hello from \" .. _VERSION'\n",
+	.flags = SL_FLAGS_RUN,
 	.run = cmd_exec,
 };

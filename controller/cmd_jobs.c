@@ -97,5 +97,6 @@ const struct sl_command sl_cmd_jobs = {
 	.usage = "[TARGETS]",
 	.summary = "list what runs and ran on agents (@all)",
 	.example = "  sloth jobs\n  sloth jobs web-01 -o jsonl\n",
+	.flags = SL_FLAGS_ASK,
 	.run = cmd_jobs,
 };

@@ -111,5 +111,6 @@ const struct sl_command sl_cmd_keygen = {
 	.summary = "make a key to show to agents",
 	.example = "  sloth keygen\n"
 		   "  sloth keygen ./deploy_key -c deploy@ci\n",
+	.flags = SL_FLAGS_QUIET,
 	.run = cmd_keygen,
 };

@@ -100,5 +100,6 @@ const struct sl_command sl_cmd_ping = {
 	.usage = "TARGETS",
 	.summary = "see which agents answer, and how fast",
 	.example = "  sloth ping @all\n  sloth ping web-01,tcp://127.0.0.1:7117\n",
+	.flags = SL_FLAGS_ASK,
 	.run = cmd_ping,
 };

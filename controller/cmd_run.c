@@ -76,7 +76,8 @@ static int run_file(
 	if (!rc)
 		rc = sl_plan_workflow(&plan, workflow, &choice, targets, &err);
 	if (!rc && wishes->dry) {
-		sl_plan_show(&plan, options);
+		if (!options->quiet)
+			sl_plan_show(&plan, options);
 		status = SL_EXIT_OK;
 	} else if (!rc) {
 		rc = sl_run(&plan, options, &status, &err);
@@ -139,6 +140,7 @@ const struct sl_command sl_cmd_run = {
 	.summary = "run the tasks of a workflow file",
 	.example = "  sloth run deploy.sloth -a web-01=tcp://127.0.0.1:7117 -p version=1.4\n"
 		   "  sloth run deploy.sloth -d @web -o jsonl | jq .message\n",
+	.flags = SL_FLAGS_RUN,
 	.run = cmd_run,
 };
 
@@ -147,5 +149,6 @@ const struct sl_command sl_cmd_check = {
 	.usage = "FILE [-w WORKFLOW] [-t TASK]… [-d TARGET]… [-p KEY=VALUE]… [-v FILE]",
 	.summary = "check that a workflow file can run, and show its plan",
 	.example = "  sloth check deploy.sloth -a web-01=tcp://127.0.0.1:7117\n",
+	.flags = SL_FLAGS_QUIET | SL_FLAGS_AGENTS | SL_FLAGS_LOG,
 	.run = cmd_check,
 };

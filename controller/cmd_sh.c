@@ -56,5 +56,6 @@ const struct sl_command sl_cmd_sh = {
 	.summary = "run a shell command on targets",
 	.example = "  sloth sh @web -- systemctl status nginx\n"
 		   "  sloth sh web-01,web-02 -- 'df -h / | tail -1'\n",
+	.flags = SL_FLAGS_RUN,
 	.run = cmd_sh,
 };

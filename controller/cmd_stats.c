@@ -106,5 +106,6 @@ const struct sl_command sl_cmd_stats = {
 	.usage = "TARGETS",
 	.summary = "show what agents say of themselves",
 	.example = "  sloth stats @web\n  sloth stats web-01 -o json\n",
+	.flags = SL_FLAGS_ASK,
 	.run = cmd_stats,
 };

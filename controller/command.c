@@ -26,7 +26,7 @@ int sl_command_begin(const struct sl_command *command, const struct sl_flag *own
 
 	sl_options_init(options);
 	*operands = (struct sl_texts){0};
-	sl_options_flags(options, common);
+	sl_options_flags(options, command->flags, common);
 	if (sl_flags_parse(own, common, n_args, args, operands, &err))
 		return sl_command_fail(&err);
 	sl_log_setup("sloth", (enum sl_log_level)options->log_level);

@@ -15,6 +15,7 @@ struct sl_command {
 	const char *usage;   /* behind "sloth NAME " */
 	const char *summary; /* one line */
 	const char *example; /* lines for --help */
+	unsigned flags;      /* enum sl_options_flags */
 	/* @args are those behind the name. Returns the exit status. */
 	int (*run)(const struct sl_command *command, int n_args, char **args);
 };
@@ -31,9 +32,9 @@ extern const struct sl_command sl_cmd_run;
 extern const struct sl_command sl_cmd_sh;
 extern const struct sl_command sl_cmd_stats;
 
-/* What each command begins with: reads @args by @own and the common flags, shows --help, sets
- * up the log. Returns -1 to go on, an exit status to end with else. @options and @operands are
- * for sl_command_end() in any case. */
+/* What each command begins with: reads @args by @own and the flags in common, shows --help,
+ * sets up the log. Returns -1 to go on, an exit status to end with else. @options and @operands
+ * are for sl_command_end() in any case. */
 int sl_command_begin(const struct sl_command *command, const struct sl_flag *own, int n_args,
 	char **args, struct sl_options *options, struct sl_texts *operands);
 void sl_command_end(struct sl_options *options, struct sl_texts *operands);

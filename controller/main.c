@@ -10,6 +10,7 @@
 
 #include "common/error.h"
 #include "common/nearest.h"
+#include "common/standard_files.h"
 #include "controller/command.h"
 #include "controller/outcome.h"
 
@@ -100,8 +101,11 @@ static int pick_and_run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	int status = pick_and_run(argc, argv);
+	int status;
 
+	if (!sl_standard_files_open())
+		return SL_EXIT_FAILED;
+	status = pick_and_run(argc, argv);
 	/* What was shown must have arrived: a full disk is no success. */
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;

@@ -35,9 +35,10 @@ void sl_options_deinit(struct sl_options *options)
 	sl_texts_deinit(&options->agents);
 }
 
-void sl_options_flags(struct sl_options *options, struct sl_flag out[SL_N_COMMON_FLAGS])
+void sl_options_flags(
+	struct sl_options *options, unsigned which, struct sl_flag out[SL_N_COMMON_FLAGS])
 {
-	const struct sl_flag flags[SL_N_COMMON_FLAGS] = {
+	const struct sl_flag flags[] = {
 		{"agent", 'a', "NAME=ADDRESS", "an agent and where it listens; repeatable",
 			SL_FLAG_LIST, &options->agents, NULL},
 		{"key-file", 0, "FILE", "the key to show to agents", SL_FLAG_TEXT,
@@ -57,10 +58,19 @@ void sl_options_flags(struct sl_options *options, struct sl_flag out[SL_N_COMMON
 		{"log-level", 0, "LEVEL", "error, warning, notice, info (default), debug",
 			SL_FLAG_CHOICE, &options->log_level, levels},
 		{"help", 'h', NULL, "this text", SL_FLAG_SWITCH, &options->help, NULL},
-		{NULL, 0, NULL, NULL, SL_FLAG_SWITCH, NULL, NULL},
 	};
+	/* In the same order. */
+	static const unsigned of[] = {SL_FLAGS_AGENTS, SL_FLAGS_CONTACT, 0, SL_FLAGS_WATCH,
+		SL_FLAGS_QUIET, SL_FLAGS_CONTACT, SL_FLAGS_CONTACT, SL_FLAGS_WATCH,
+		SL_FLAGS_LOG, 0};
+	size_t n = 0;
 
-	memcpy(out, flags, sizeof(flags));
+	_Static_assert(sizeof(flags) / sizeof(flags[0]) == sizeof(of) / sizeof(of[0]),
+		"each flag has its commands");
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+		if (of[i] == 0 || (of[i] & which))
+			out[n++] = flags[i];
+	out[n] = (struct sl_flag){.name = NULL};
 }
 
 bool sl_config_dir(char *out, size_t size)

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Options: the flags that every command has, with their defaults and what the
- * environment says, and what follows from them.
+ * Options: the flags that commands have in common, with their defaults and what
+ * the environment says, and what follows from them.
  *
  * Threads: one.
  */
@@ -37,9 +37,23 @@ struct sl_options {
 void sl_options_init(struct sl_options *options);
 void sl_options_deinit(struct sl_options *options);
 
-/* The common flags, writing to @options; @out has room for SL_N_COMMON_FLAGS. */
+/* Flags that several commands have. */
+enum sl_options_flags {
+	SL_FLAGS_QUIET = 1 << 0,   /* --quiet */
+	SL_FLAGS_AGENTS = 1 << 1,  /* --agent */
+	SL_FLAGS_LOG = 1 << 2,     /* --log-level */
+	SL_FLAGS_CONTACT = 1 << 3, /* --key-file, --connect, --timeout */
+	SL_FLAGS_WATCH = 1 << 4,   /* --color, --reconnect */
+
+	SL_FLAGS_ASK = SL_FLAGS_QUIET | SL_FLAGS_AGENTS | SL_FLAGS_LOG | SL_FLAGS_CONTACT,
+	SL_FLAGS_RUN = SL_FLAGS_ASK | SL_FLAGS_WATCH,
+};
+
+/* --output, --help and those of @which (enum sl_options_flags), writing to @options; @out has
+ * room for SL_N_COMMON_FLAGS. */
 #define SL_N_COMMON_FLAGS 11
-void sl_options_flags(struct sl_options *options, struct sl_flag out[SL_N_COMMON_FLAGS]);
+void sl_options_flags(
+	struct sl_options *options, unsigned which, struct sl_flag out[SL_N_COMMON_FLAGS]);
 
 /* The inventory that --agent, SLOTH_AGENTS and the agents.yaml files make, in falling order.
  * *out is the caller's. */

@@ -48,20 +48,30 @@ static ssize_t write_some(const char *data, size_t size)
 	return n;
 }
 
+/* A reader who has gone wants no more of it. What a full disk swallows does not stop the tasks,
+ * but must not pass for success. */
+static void note_failure(struct sl_render *render)
+{
+	if (errno == EPIPE) {
+		render->broken = true;
+		return;
+	}
+	render->lost = true;
+	sl_log(SL_LOG_ERROR, "can't write to stdout, what comes is not shown: %s",
+		strerrordesc_np(errno));
+}
+
 /* What has gathered, as it is. */
 static bool write_out(struct sl_render *render)
 {
 	const char *at = render->out->data;
 	size_t left = render->out->size;
 
-	while (left && !render->broken) {
+	while (left && !render->broken && !render->lost) {
 		ssize_t n = write_some(at, left);
 
 		if (n < 0) {
-			render->broken = true;
-			if (errno != EPIPE)
-				sl_log(SL_LOG_ERROR, "can't write to stdout: %s",
-					strerrordesc_np(errno));
+			note_failure(render);
 			break;
 		}
 		at += n;
@@ -184,6 +194,11 @@ void sl_render_finish(struct sl_render *render, const struct sl_render_run *run)
 	sl_render_clear(render);
 	render->ops->finish(render, run);
 	write_out(render);
+}
+
+bool sl_render_lost(const struct sl_render *render)
+{
+	return render->lost;
 }
 
 bool sl_render_flush(struct sl_render *render)

@@ -55,6 +55,7 @@ struct sl_render {
 	struct sl_render_style style;
 	struct sl_buffer *out; /* what goes to stdout with the next flush */
 	bool broken;           /* nobody reads stdout any more */
+	bool lost;             /* stdout takes no more: what was to be shown is missing */
 };
 
 /* The renderer that @options ask for; NULL when memory ran out. */
@@ -92,6 +93,9 @@ void sl_render_finish(struct sl_render *render, const struct sl_render_run *run)
 
 /* Writes what has gathered. Blocks while stdout does. False when nobody reads it any more. */
 bool sl_render_flush(struct sl_render *render);
+
+/* Whether something could not be written, though somebody may read what could: a full disk. */
+bool sl_render_lost(const struct sl_render *render);
 
 /* The formats; each returns a zeroed renderer with its ops, or NULL. */
 struct sl_render *sl_render_plain_new(void);

@@ -347,6 +347,8 @@ int sl_run(const struct sl_plan *plan, const struct sl_options *options, enum sl
 			tell_complete(&run);
 		rc = show_summary(&run, err);
 		*out = sl_outcome_exit(&run.env.outcome);
+		if (*out == SL_EXIT_OK && sl_render_lost(run.env.render))
+			*out = SL_EXIT_FAILED;
 	}
 	clean_up(&run);
 	return rc;

@@ -153,6 +153,43 @@ class Terms(Case):
         self.assertEqual(process.returncode, 1)
         self.assertIn("No space left", err)
 
+    def test_what_a_full_disk_swallows_stops_no_task(self):
+        marker = self.place / "ran"
+        chunk = "print('x') goroutine.sleep(300) io.open('%s', 'w'):close()" % marker
+        for flags in ((), ("-o", "json"), ("-o", "jsonl")):
+            with self.subTest(flags), open("/dev/full", "w") as full:
+                process = subprocess.Popen([SLOTH, "exec", "local", "-e", chunk, *flags],
+                                           stdout=full, stderr=subprocess.PIPE, text=True,
+                                           env=self.environment(), cwd=self.place)
+                _, err = process.communicate(timeout=20)
+                self.assertEqual(process.returncode, 1, err)
+                self.assertEqual(err.count("No space left"), 1, err)
+                self.assertTrue(marker.exists())
+                marker.unlink()
+
+    def test_standard_files_may_be_closed(self):
+        marker = self.place / "ran"
+        chunk = "print('x') io.open('%s', 'w'):close() return false, 'as asked'" % marker
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed):
+                process = subprocess.run(
+                    ["sh", "-c", 'exec "$@" ' + closed, "sh", SLOTH, "exec", "local", "-e",
+                     chunk], capture_output=True, text=True, timeout=20,
+                    env=self.environment(), cwd=self.place)
+                self.assertEqual(process.returncode, 1, process)
+                self.assertEqual("as asked" in process.stdout, ">&-" not in closed.split())
+                self.assertTrue(marker.exists())
+                marker.unlink()
+
+    def test_a_command_has_no_flags_that_do_nothing(self):
+        for argv in (("keygen", "--timeout", "1s", "k"), ("keygen", "-a", "a=tcp://b:1", "k"),
+                     ("agents", "--reconnect", "1s"), ("check", "--connect", "1s", "f")):
+            with self.subTest(argv):
+                result = self.assertExit(self.sloth(*argv), 2)
+                self.assertIn("unknown flag '%s'" % next(a for a in argv if a[0] == "-"),
+                              result.err)
+        self.assertFalse((self.place / "k").exists())
+
     def test_what_a_task_prints_can_not_act_on_the_terminal(self):
         pid, fd = os.forkpty()
         if pid == 0:
