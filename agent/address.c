@@ -2,13 +2,12 @@
 #include "agent/address.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
+#include "agent/privilege.h"
 #include "common/error.h"
 
 static bool has_prefix(const char *text, const char *prefix)
@@ -75,9 +74,11 @@ int sl_address_check_listen(const char *url, struct sl_error *err)
 		"'%s' is no address; ipc:///PATH and tcp://127.0.0.1:PORT are", url);
 }
 
-int sl_address_make_directory(const char *url, struct sl_error *err)
+int sl_address_make_directory(
+	const char *url, const struct sl_privilege *privilege, struct sl_error *err)
 {
 	struct sockaddr_un address;
+	struct sl_error why;
 	char *slash;
 
 	if (!has_prefix(url, "ipc:///"))
@@ -85,9 +86,9 @@ int sl_address_make_directory(const char *url, struct sl_error *err)
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", url + strlen("ipc://"));
 	slash = strrchr(address.sun_path, '/');
 	*slash = 0;
-	if (slash == address.sun_path || mkdir(address.sun_path, 0755) == 0 || errno == EEXIST)
+	if (slash == address.sun_path ||
+		sl_privilege_make_directory(privilege, address.sun_path, 0755, &why) == 0)
 		return 0;
-	return sl_fail_errno(err, errno,
-		"cannot make the directory %s for the socket (--listen names another)",
-		address.sun_path);
+	return sl_fail(err, why.code,
+		"no directory for the socket (--listen names another): %s", why.text);
 }

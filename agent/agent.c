@@ -14,6 +14,7 @@
 #include "agent/loop.h"
 #include "agent/notify.h"
 #include "agent/options.h"
+#include "agent/privilege.h"
 #include "agent/pulse.h"
 #include "agent/service.h"
 #include "agent/sources.h"
@@ -27,6 +28,7 @@ struct agent {
 	int argc;
 	char **argv;
 	struct sl_options *options;
+	struct sl_privilege privilege;
 	struct sl_trust_config trust_config;
 	struct sl_service_config service_config;
 	struct sl_loop *loop;
@@ -41,6 +43,7 @@ struct agent {
 	bool has_workers; /* the stock was full once */
 	bool stopping;
 	bool drained; /* stopping, and nothing runs any more */
+	bool lost;    /* nothing can run any more */
 };
 
 /* A descriptor that others may hold open, 1 above all, must not keep its number free. */
@@ -176,10 +179,24 @@ static void on_stop_signal(void *ctx)
 	sl_jobs_drain(agent->jobs);
 }
 
+static void on_lost(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	sl_log(SL_LOG_ERROR,
+		"a new spawner would lack the rights that the agent gave up: it ends, to be "
+		"started again");
+	agent->lost = true;
+	sl_jobs_stop_all(agent->jobs, "the agent's spawner process died");
+	if (!agent->stopping)
+		on_stop_signal(agent);
+}
+
 static const struct sl_jobs_ops jobs_ops = {
 	.changed = on_changed,
 	.ready = on_ready,
 	.idle = on_idle,
+	.lost = on_lost,
 };
 
 static void log_stays(const char *key)
@@ -218,11 +235,58 @@ static void on_reload_signal(void *ctx)
 		sl_notify_ready(agent->notify);
 }
 
-static int make_parts(struct agent *agent, struct sl_error *err)
+/* What can't be read now couldn't be read again later either. */
+static int check_reload(struct agent *agent, struct sl_error *err)
+{
+	const char *keys = agent->options->authorized_keys, *user = agent->options->user;
+	struct sl_options again;
+	struct sl_error why;
+	int result = sl_sources_read(agent->argc, agent->argv, &again, &why);
+
+	sl_options_deinit(&again);
+	if (result < 0)
+		return sl_fail(err, why.code, "as the user '%s': %s", user, why.text);
+	if (faccessat(AT_FDCWD, keys, R_OK, AT_EACCESS) < 0 && errno != ENOENT)
+		return sl_fail_errno(err, errno,
+			"the user '%s' cannot read %s (public keys are no secret: chmod 644)",
+			user, keys);
+	return 0;
+}
+
+/* As the user. */
+static int make_trust(void *ctx, struct sl_error *err)
+{
+	struct agent *agent = ctx;
+	int result = agent->privilege.surplus ? check_reload(agent, err) : 0;
+
+	if (result < 0)
+		return result;
+	return sl_trust_new(&agent->trust_config, &agent->trust, err);
+}
+
+/* The spawner keeps what rights there are; other threads start after it. */
+static int make_parts_with_rights(struct agent *agent, struct sl_error *err)
 {
 	const struct sl_options *options = agent->options;
 	struct sl_jobs_config jobs_config = {
 		options->max_tasks, options->max_queued, options->prefork};
+	int result = sl_privilege_find(options->user, &agent->privilege, err);
+
+	if (result == 0)
+		result = sl_privilege_make_directory(
+			&agent->privilege, options->state_dir, 0700, err);
+	if (result == 0)
+		result = sl_privilege_as_user(&agent->privilege, make_trust, agent, err);
+	if (result == 0)
+		result = sl_jobs_new(
+			agent->loop, &jobs_config, &jobs_ops, agent, &agent->jobs, err);
+	if (result == 0)
+		result = sl_privilege_seal(&agent->privilege, err);
+	return result;
+}
+
+static int make_parts(struct agent *agent, struct sl_error *err)
+{
 	int result = sl_loop_new(&agent->loop, err);
 
 	if (result == 0)
@@ -237,10 +301,7 @@ static int make_parts(struct agent *agent, struct sl_error *err)
 	if (result == 0)
 		result = sl_loop_signal(agent->loop, SIGHUP, on_reload_signal, agent, err);
 	if (result == 0)
-		result = sl_trust_new(&agent->trust_config, &agent->trust, err);
-	if (result == 0)
-		result = sl_jobs_new(
-			agent->loop, &jobs_config, &jobs_ops, agent, &agent->jobs, err);
+		result = make_parts_with_rights(agent, err);
 	if (result == 0)
 		result = sl_service_new(agent->loop, agent->jobs, agent->trust,
 			&agent->service_config, on_alone, agent, &agent->service, err);
@@ -253,7 +314,7 @@ static int make_parts(struct agent *agent, struct sl_error *err)
 static int listen_on(struct agent *agent, const char *url, char *out_bound, size_t size,
 	struct sl_error *err)
 {
-	int result = sl_address_make_directory(url, err);
+	int result = sl_address_make_directory(url, &agent->privilege, err);
 
 	if (result == 0)
 		result = sl_service_listen(agent->service, url, out_bound, size, err);
@@ -296,8 +357,12 @@ static int run(struct agent *agent, struct sl_error *err)
 		return result;
 	raise_descriptor_limit(); /* the spawner started with what tasks are to have */
 	result = listen_all(agent, err);
+	if (result == 0)
+		result = sl_privilege_give_up(&agent->privilege, err);
 	if (result < 0)
 		return result;
+	if (agent->privilege.surplus)
+		sl_jobs_keep_spawner(agent->jobs);
 	agent->listening = true;
 	agent->has_workers = agent->options->prefork == 0;
 	tell_ready(agent);
@@ -330,5 +395,5 @@ int sl_agent_run(int argc, char **argv, struct sl_options *options)
 	sl_loop_free(agent.loop);
 	if (result == 0)
 		sl_log(SL_LOG_NOTICE, "stopped");
-	return result < 0 ? 1 : 0;
+	return result < 0 || agent.lost ? 1 : 0;
 }

@@ -27,7 +27,8 @@ struct sl_crew {
 	struct sl_loop *loop;
 	const struct sl_crew_ops *ops;
 	void *ctx;
-	size_t stock; /* immutable after new */
+	size_t stock;   /* immutable after new */
+	bool only_once; /* no other spawner comes after this one */
 
 	pid_t spawner; /* 0: there is none now */
 	int control;
@@ -296,7 +297,7 @@ static void on_retry(void *ctx)
 	struct sl_crew *crew = ctx;
 	struct sl_error err;
 
-	if (crew->spawner_died)
+	if (crew->spawner_died || (crew->only_once && !crew->spawner))
 		return;
 	if (!crew->spawner && start_spawner(crew, &err) < 0) {
 		sl_log(SL_LOG_ERROR, "%s", err.text);
@@ -321,6 +322,10 @@ static void finish_burial(struct sl_crew *crew)
 	}
 	crew->spawner_died = false;
 	crew->fill_from_ms = 0;
+	if (crew->only_once) {
+		crew->ops->lost(crew->ctx);
+		return;
+	}
 	sl_loop_timer_set(crew->retry, since_ms < RETRY_MS ? RETRY_MS - since_ms : 0);
 }
 
@@ -348,12 +353,16 @@ static void on_spawner_gone(struct sl_crew *crew)
 	crew->control_watch = NULL;
 	close(crew->control);
 	kill(crew->spawner, SIGKILL);
-	waitpid(crew->spawner, NULL, 0);
+	/* We may not have the right to kill it: it ends by itself then. */
+	waitpid(crew->spawner, NULL, crew->only_once ? WNOHANG : 0);
 	crew->spawner = 0;
 	crew->n_asked = crew->n_unasked = 0;
 	crew->ping_wanted = crew->pong != NULL;
 	crew->spawner_died = true;
-	sl_crew_on_child(crew);
+	if (crew->only_once)
+		finish_burial(crew);
+	else
+		sl_crew_on_child(crew);
 }
 
 static void on_control(void *ctx, unsigned what)
@@ -414,6 +423,11 @@ int sl_crew_new(struct sl_loop *loop, size_t stock, const struct sl_crew_ops *op
 	sl_crew_fill(crew, 0);
 	*out = crew;
 	return 0;
+}
+
+void sl_crew_keep_spawner(struct sl_crew *crew)
+{
+	crew->only_once = true;
 }
 
 static void free_hands(struct hand_list *list)

@@ -26,12 +26,20 @@ struct sl_crew_ops {
 	/* A taken hand and all that it started are gone; its last frames came before. It is
 	 * freed afterwards. */
 	void (*gone)(void *ctx, struct sl_hand *hand, const struct sl_hand_end *end);
+	/* The spawner died, and there will be no other: see sl_crew_keep_spawner(). All hands
+	 * are gone. */
+	void (*lost)(void *ctx);
 };
 
 /* Starts the spawner and asks for @stock idle hands: call it before other threads start. @ops
  * and @ctx are borrowed until free. */
 int sl_crew_new(struct sl_loop *loop, size_t stock, const struct sl_crew_ops *ops, void *ctx,
 	struct sl_crew **out, struct sl_error *err) sl_must_check;
+
+/* From here on a new spawner would not be as good as the one there is, which has rights that we
+ * gave up: when it dies, lost() is called. What its workers left behind is not ours to end
+ * then, but the service manager's. */
+void sl_crew_keep_spawner(struct sl_crew *crew);
 
 /* Ends the spawner and with it all hands, without callbacks. Blocks until they are gone. NULL
  * is fine. */

@@ -31,7 +31,7 @@ struct sl_jobs {
 	const struct sl_jobs_ops *ops;
 	void *ctx;
 	size_t prefork;       /* immutable after new */
-	struct sl_bytes user; /* immutable after new: who we are */
+	struct sl_bytes user; /* immutable after new: whom tasks run as */
 	char *user_text;
 	struct sl_admission *admission;
 	struct sl_crew *crew;
@@ -182,11 +182,19 @@ static void on_child(void *ctx)
 	sl_crew_on_child(jobs->crew);
 }
 
+static void on_lost(void *ctx)
+{
+	struct sl_jobs *jobs = ctx;
+
+	jobs->ops->lost(jobs->ctx);
+}
+
 static const struct sl_crew_ops crew_ops = {
 	.ready = on_hand_ready,
 	.frame = on_frame,
 	.paused = on_paused,
 	.gone = on_gone,
+	.lost = on_lost,
 };
 
 static void learn_user(struct sl_jobs *jobs)
@@ -237,6 +245,11 @@ int sl_jobs_new(struct sl_loop *loop, const struct sl_jobs_config *config,
 	return 0;
 }
 
+void sl_jobs_keep_spawner(struct sl_jobs *jobs)
+{
+	sl_crew_keep_spawner(jobs->crew);
+}
+
 void sl_jobs_free(struct sl_jobs *jobs)
 {
 	struct sl_job *job;
@@ -262,7 +275,7 @@ static int check_head(
 	if (head->user.size == 0 || sl_bytes_equal(head->user, jobs->user))
 		return 0;
 	return sl_fail(err, SL_EDENIED,
-		"this agent runs as '%s' and can't run a task as '%.*s'; leave user out, or "
+		"this agent runs tasks as '%s' and can't run one as '%.*s'; leave user out, or "
 		"run an agent as that user",
 		jobs->user_text, (int)head->user.size, head->user.data);
 }

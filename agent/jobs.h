@@ -29,6 +29,8 @@ struct sl_jobs_ops {
 	void (*ready)(void *ctx);
 	/* The last live job is gone. */
 	void (*idle)(void *ctx);
+	/* As in sl_crew_ops: nothing can run any more. */
+	void (*lost)(void *ctx);
 };
 
 enum {
@@ -39,6 +41,9 @@ enum {
 int sl_jobs_new(struct sl_loop *loop, const struct sl_jobs_config *config,
 	const struct sl_jobs_ops *ops, void *ctx, struct sl_jobs **out,
 	struct sl_error *err) sl_must_check;
+
+/* As sl_crew_keep_spawner(). */
+void sl_jobs_keep_spawner(struct sl_jobs *jobs);
 
 /* Ends what still runs, without callbacks. Blocks until it is gone. NULL is fine. */
 void sl_jobs_free(struct sl_jobs *jobs);

@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "agent/options.h"
+#include "agent/privilege.h"
 #include "agent/sources.h"
 #include "agent/spawner.h"
 #include "agent/worker.h"
@@ -27,6 +28,20 @@ static int dump(const struct sl_options *options)
 	return 0;
 }
 
+/* What only this machine knows to be wrong. */
+static int check(const struct sl_options *options)
+{
+	struct sl_privilege privilege;
+	struct sl_error err;
+
+	if (sl_privilege_find(options->user, &privilege, &err) < 0) {
+		fprintf(stderr, "sloth-agent: %s\n", err.text);
+		return EXIT_USAGE;
+	}
+	puts("The configuration is fine.");
+	return 0;
+}
+
 static int run(int argc, char **argv, struct sl_options *options)
 {
 	struct sl_error err;
@@ -43,8 +58,7 @@ static int run(int argc, char **argv, struct sl_options *options)
 		puts("sloth-agent " SL_VERSION);
 		return 0;
 	case SL_SOURCES_CHECK:
-		puts("The configuration is fine.");
-		return 0;
+		return check(options);
 	case SL_SOURCES_DUMP:
 		return dump(options);
 	default:

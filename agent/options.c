@@ -90,6 +90,11 @@ static int set_name(struct sl_options *options, const char *text, struct sl_erro
 	return set_text(&options->name, text, err);
 }
 
+static int set_user(struct sl_options *options, const char *text, struct sl_error *err)
+{
+	return set_text(&options->user, text, err);
+}
+
 static int set_max_tasks(struct sl_options *options, const char *text, struct sl_error *err)
 {
 	return set_size(&options->max_tasks, text, 1, MAX_TASKS, err);
@@ -180,6 +185,12 @@ static bool get_name(const struct sl_options *options, size_t i, struct sl_buffe
 	return get_text(options->name, i, out);
 }
 
+/* None is no value. */
+static bool get_user(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return options->user && get_text(options->user, i, out);
+}
+
 static bool get_max_tasks(const struct sl_options *options, size_t i, struct sl_buffer *out)
 {
 	return get_number(options->max_tasks, i, out);
@@ -234,6 +245,7 @@ static bool get_ready_fd(const struct sl_options *options, size_t i, struct sl_b
 
 static const struct option table[] = {
 	{"name", false, set_name, get_name, NULL},
+	{"user", false, set_user, get_user, NULL},
 	{"listen", false, set_listen, get_listen, clear_listen},
 	{"max_tasks", false, set_max_tasks, get_max_tasks, NULL},
 	{"max_queued", false, set_max_queued, get_max_queued, NULL},
@@ -435,6 +447,7 @@ void sl_options_deinit(struct sl_options *options)
 {
 	clear_listen(options);
 	free(options->name);
+	free(options->user);
 	free(options->state_dir);
 	free(options->authorized_keys);
 	for (size_t i = 0; i < N_OPTIONS; i++)

@@ -20,6 +20,7 @@ struct sl_options {
 	char *listen[SL_MAX_LISTEN];
 	size_t n_listen;
 	char *name;
+	char *user; /* NULL: who we are */
 	char *state_dir;
 	char *authorized_keys;
 	size_t max_tasks;

@@ -25,6 +25,8 @@ const char *sl_sources_help(void)
 	       "                          stand several times\n"
 	       "                          (ipc:///run/sloth-agent/agent.sock)\n"
 	       "  --name NAME             what the agent calls itself (the host's name)\n"
+	       "  --user NAME             whom to become, when started as root; tasks stay "
+	       "root's\n"
 	       "  --max-tasks N           tasks that run at once (256)\n"
 	       "  --max-queued N          tasks that wait their turn; the next is refused "
 	       "(1024)\n"

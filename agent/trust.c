@@ -43,7 +43,8 @@ static int make_state_dir(const char *path, struct sl_error *err)
 		return sl_fail(err, SL_EINVALID, "the state directory %s is a file", path);
 	if (stat_.st_uid != geteuid())
 		return sl_fail(err, SL_EDENIED,
-			"the state directory %s belongs to uid %u, the agent runs as uid %u",
+			"the state directory %s belongs to uid %u, the agent runs as uid %u: "
+			"change its owner, or --user",
 			path, stat_.st_uid, geteuid());
 	if ((stat_.st_mode & 0077) && chmod(path, 0700) < 0)
 		return sl_fail_errno(

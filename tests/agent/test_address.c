@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/privilege.h"
 #include "common/error.h"
 #include "tests/support/check_main.h"
 
@@ -51,20 +52,22 @@ END_TEST
 START_TEST(the_socket_gets_a_directory_but_not_a_tree)
 {
 	char dir[] = "/tmp/sloth-test-XXXXXX", url[128], path[64];
+	struct sl_privilege ours;
 	struct sl_error err;
 
+	ck_assert_int_eq(sl_privilege_find(NULL, &ours, NULL), 0);
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/a", dir);
 	snprintf(url, sizeof(url), "ipc://%s/agent.sock", path);
-	ck_assert_int_eq(sl_address_make_directory(url, NULL), 0);
-	ck_assert_int_eq(sl_address_make_directory(url, NULL), 0);
+	ck_assert_int_eq(sl_address_make_directory(url, &ours, NULL), 0);
+	ck_assert_int_eq(sl_address_make_directory(url, &ours, NULL), 0);
 	ck_assert_int_eq(rmdir(path), 0);
 	snprintf(url, sizeof(url), "ipc://%s/a/b/agent.sock", dir);
-	ck_assert_int_eq(sl_address_make_directory(url, &err), SL_ESYSTEM);
+	ck_assert_int_eq(sl_address_make_directory(url, &ours, &err), SL_ESYSTEM);
 	ck_assert_ptr_nonnull(strstr(err.text, "/a/b"));
 	ck_assert_int_eq(rmdir(dir), 0);
-	ck_assert_int_eq(sl_address_make_directory("ipc:///agent.sock", NULL), 0);
-	ck_assert_int_eq(sl_address_make_directory("tcp://127.0.0.1:0", NULL), 0);
+	ck_assert_int_eq(sl_address_make_directory("ipc:///agent.sock", &ours, NULL), 0);
+	ck_assert_int_eq(sl_address_make_directory("tcp://127.0.0.1:0", &ours, NULL), 0);
 }
 END_TEST
 

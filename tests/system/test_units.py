@@ -26,12 +26,14 @@ class Units(unittest.TestCase):
     def unit(self, profile, extra=""):
         """The unit with the profile, the program being the one that was built."""
         text = (UNITS / "sloth-agent.service").read_text()
-        text = re.sub(r"^ExecStart=\S+", f"ExecStart={AGENT}", text, flags=re.M)
+        text = re.sub(r"^ExecStart=!\S+", f"ExecStart=!{AGENT}", text, flags=re.M)
         path = Path(self.folder.name) / "sloth-agent.service"
         path.write_text(text + extra)
         drop_ins = Path(self.folder.name) / "sloth-agent.service.d"
         drop_ins.mkdir(exist_ok=True)
-        shutil.copy(UNITS / f"{profile}.conf", drop_ins / "profile.conf")
+        text = (UNITS / f"{profile}.conf").read_text()
+        text = re.sub(r"^ExecStart=/\S+", f"ExecStart={AGENT}", text, flags=re.M)
+        (drop_ins / "profile.conf").write_text(text)
         return path
 
     def analyze(self, *args):
@@ -67,9 +69,11 @@ class Units(unittest.TestCase):
 
     def test_the_profiles_users_exist(self):
         users = re.findall(r"^u (\S+)", (ROOT / "systemd/sysusers.conf").read_text(), re.M)
-        for profile in THRESHOLD:
-            user = re.search(r"^User=(\S+)", (UNITS / f"{profile}.conf").read_text(), re.M)
-            self.assertIn(user[1], users + ["root"])
+        for name in ["sloth-agent.service", "default.conf", "locked.conf"]:
+            for user in re.findall(r"^User=(\S+)", (UNITS / name).read_text(), re.M):
+                self.assertIn(user, users, name)
+        config = (ROOT / "agent/agent.yaml").read_text()
+        self.assertIn(re.search(r"^user: (\S+)", config, re.M)[1], users)
 
 
 if __name__ == "__main__":
