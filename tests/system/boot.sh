@@ -1,57 +1,74 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The packages on a real system: boots a Debian in a container, installs them there, and looks at
-# what systemd makes of the agent.
+# The packages on a real system: boots this very machine's files in a container, under an overlay
+# that takes what is written, installs the packages there, and looks at what systemd makes of the
+# agent.
 #
 #   tests/system/boot.sh DIRECTORY PACKAGE...
 #
-# Needs root, debootstrap and systemd-container; ends with 77 where that isn't there. DIRECTORY
-# keeps the Debian for the next time.
+# Needs root and systemd-container; ends with 77 and says why where no container boots. DIRECTORY
+# gets console.log, and report, what booted.sh said.
 set -eu
 
-directory=$1
-shift
-[ "$(id -u)" -eq 0 ] || { echo "boot.sh: skipped: it needs root" >&2; exit 77; }
-for program in debootstrap systemd-nspawn; do
-	command -v "$program" >/dev/null ||
-		{ echo "boot.sh: skipped: $program is not installed" >&2; exit 77; }
-done
+skip() {
+	echo "boot.sh: skipped: $*" >&2
+	exit 77
+}
 
-base=$directory/base
-machine=$directory/machine
-if [ ! -e "$base/ready" ]; then
-	rm -rf "$base"
-	mkdir -p "$directory"
-	needed=$(for package in "$@"; do dpkg-deb -f "$package" Depends; done |
-		tr ',' '\n' | sed 's/|.*//; s/(.*//; s/ //g' | grep '^lib' | sort -u | paste -sd,)
-	debootstrap --variant=minbase --include="systemd,systemd-sysv,dbus,procps,$needed" \
-		bookworm "$base" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" \
-		>"$directory/debootstrap.log" 2>&1 ||
-		{ echo "boot.sh: skipped: debootstrap failed, see $directory/debootstrap.log" >&2
-		exit 77; }
-	touch "$base/ready"
+[ "$(id -u)" -eq 0 ] || skip 'it needs root'
+for program in systemd-nspawn systemctl unshare; do
+	command -v "$program" >/dev/null || skip "$program is not installed"
+done
+# Mounts of a namespace of our own go with it, whatever ends us.
+if [ -z "${SLOTH_BOOT_INSIDE-}" ]; then
+	unshare --mount true 2>/dev/null || skip 'mount namespaces are not allowed here'
+	SLOTH_BOOT_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
 fi
 
-rm -rf "$machine"
-cp -a "$base" "$machine"
-mkdir "$machine/packages"
+mkdir -p "$1"
+directory=$(cd "$1" && pwd)
+shift
+machine=$directory/machine
+layers=$directory/layers
+mkdir -p "$machine" "$layers"
+rm -f "$directory/report"
+mount -t tmpfs -o mode=755 tmpfs "$layers"
+mkdir "$layers/upper" "$layers/work"
+mount -t overlay -o "lowerdir=/,upperdir=$layers/upper,workdir=$layers/work" overlay "$machine" \
+	2>/dev/null || skip 'no overlay can be mounted over / here'
+
+# What stands in for a newer version.
+newer() {
+	dpkg-deb -R "$1" "$layers/newer"
+	sed -i 's/^Version: .*/&+newer/' "$layers/newer/DEBIAN/control"
+	dpkg-deb -b "$layers/newer" "$machine/packages/newer/" >/dev/null
+}
+
+mkdir -p "$machine/packages/newer"
 cp "$@" "$machine/packages"
+for package in "$@"; do
+	case $package in */sloth-agent_*) newer "$package" ;; esac
+done
 cp "$(dirname "$0")/booted.sh" "$machine/booted.sh"
+systemd-id128 new >"$machine/etc/machine-id"
+# Nothing but this is wanted of all that the machine may have.
+ln -sf /dev/null "$machine/etc/systemd/system/timers.target"
 cat >"$machine/etc/systemd/system/booted.service" <<'UNIT'
 [Unit]
-After=multi-user.target
+DefaultDependencies=no
+Requires=basic.target
+After=basic.target
 [Service]
-Type=idle
+Type=oneshot
 ExecStart=/bin/bash /booted.sh
 ExecStopPost=/bin/systemctl poweroff --no-block
 UNIT
-ln -s ../booted.service "$machine/etc/systemd/system/multi-user.target.wants/booted.service"
 
-timeout 300 systemd-nspawn -q --boot --register=no --keep-unit --private-network \
-	-D "$machine" --console=pipe </dev/null >"$directory/console.log" 2>&1 || true
-[ -e "$machine/report" ] ||
-	{ echo "boot.sh: skipped: no container boots here, see $directory/console.log" >&2
-	exit 77; }
-cat "$machine/report"
-grep -q '^all is well$' "$machine/report"
+timeout -k 10 300 systemd-nspawn -q --boot --register=no --keep-unit --private-network \
+	--bind-ro="$layers/upper:/written" -D "$machine" --console=pipe -- --unit=booted.service \
+	</dev/null >"$directory/console.log" 2>&1 || true
+[ -e "$machine/report" ] || skip "no container boots here, see $directory/console.log"
+cp "$machine/report" "$directory/report"
+cat "$directory/report"
+grep -q '^all is well$' "$directory/report"
