@@ -57,57 +57,22 @@ static void failed(void *ctx, size_t i, const struct sl_error *why)
 	sl_report_text(cancel->report, "error", sl_bytes_of(why->text));
 }
 
-static int cancel_job(const struct sl_target_list *targets, const struct sl_job_found *job,
-	const char *reason, const struct sl_options *options)
+static int cancel_job(void *ctx, struct sl_target_list *target, const struct sl_job_found *job,
+	const struct sl_options *options)
 {
 	sl_cleanup(sl_report_freep) struct sl_report *report = sl_report_new("jobs", keys);
-	struct cancel cancel = {report, targets->items[0].name, job};
+	const char *const *reason = ctx;
+	struct cancel cancel = {report, target->items[0].name, job};
 	struct sl_survey survey = {
-		.targets = targets,
+		.targets = target,
 		.options = options,
-		.first = {.op = SL_OP_CANCEL, .job = job->id, .reason = sl_bytes_of(reason)},
+		.first = {.op = SL_OP_CANCEL, .job = job->id, .reason = sl_bytes_of(*reason)},
 		.replied = replied,
 		.failed = failed,
 		.ctx = &cancel,
 	};
-	enum sl_exit status = SL_EXIT_USAGE;
-	struct sl_error err;
-	int rc = 0;
 
-	if (!report)
-		rc = sl_fail(&err, SL_ENOMEM, "out of memory");
-	if (!rc)
-		rc = sl_survey_run(&survey, &status, &err);
-	if (rc)
-		return sl_command_fail(&err);
-	if (!options->quiet || status)
-		sl_report_print(report, options);
-	return status;
-}
-
-static int find_and_cancel(const char *target, const char *prefix, const char *reason,
-	const struct sl_options *options)
-{
-	sl_cleanup(sl_targets_freep) struct sl_targets *targets = NULL;
-	struct sl_target_list list = {0};
-	enum sl_exit status = SL_EXIT_USAGE;
-	struct sl_job_found job;
-	struct sl_error err;
-	int rc = sl_options_targets(options, &targets, &err);
-
-	if (!rc)
-		rc = sl_targets_resolve(targets, target, &list, &err);
-	if (!rc && list.n != 1)
-		rc = sl_fail(
-			&err, SL_EINVALID, "'%.80s' is %zu agents: name one", target, list.n);
-	if (!rc)
-		rc = sl_job_list_find(&list, options, prefix, &job, &status, &err);
-	if (rc)
-		sl_command_fail(&err);
-	else
-		status = (enum sl_exit)cancel_job(&list, &job, reason, options);
-	sl_target_list_deinit(&list);
-	return status;
+	return sl_command_survey(&survey, report, options->quiet);
 }
 
 static int cmd_cancel(const struct sl_command *command, int n_args, char **args)
@@ -118,17 +83,8 @@ static int cmd_cancel(const struct sl_command *command, int n_args, char **args)
 			&reason, NULL},
 		{NULL, 0, NULL, NULL, SL_FLAG_SWITCH, NULL, NULL},
 	};
-	struct sl_texts operands;
-	struct sl_options options;
-	int status = sl_command_begin(command, own, n_args, args, &options, &operands);
 
-	if (status < 0 && operands.n != 2)
-		status = sl_command_misused(command, "an agent and a job are wanted");
-	if (status < 0)
-		status =
-			find_and_cancel(operands.items[0], operands.items[1], reason, &options);
-	sl_command_end(&options, &operands);
-	return status;
+	return sl_command_on_job(command, own, n_args, args, cancel_job, &reason);
 }
 
 const struct sl_command sl_cmd_cancel = {

@@ -73,18 +73,9 @@ static int show(const struct sl_target_list *targets, const struct sl_options *o
 		.failed = failed,
 		.ctx = &jobs,
 	};
-	enum sl_exit status = SL_EXIT_USAGE;
-	struct sl_error err;
-	int rc = 0;
+	struct sl_survey survey = sl_job_list_survey(&list);
 
-	if (!report)
-		rc = sl_fail(&err, SL_ENOMEM, "out of memory");
-	if (!rc)
-		rc = sl_job_list_run(&list, &status, &err);
-	if (rc)
-		return sl_command_fail(&err);
-	sl_report_print(report, options);
-	return status;
+	return sl_command_survey(&survey, report, false);
 }
 
 static int cmd_jobs(const struct sl_command *command, int n_args, char **args)

@@ -74,19 +74,11 @@ static int ping_all(const struct sl_target_list *targets, const struct sl_option
 		.failed = failed,
 		.ctx = &ping,
 	};
-	enum sl_exit status = SL_EXIT_USAGE;
-	struct sl_error err;
-	int rc = 0;
+	int status;
 
 	ping.warm = calloc(targets->n, sizeof(*ping.warm));
-	if (!report || !ping.warm)
-		rc = sl_fail(&err, SL_ENOMEM, "out of memory");
-	if (!rc)
-		rc = sl_survey_run(&survey, &status, &err);
+	status = sl_command_survey(&survey, ping.warm ? report : NULL, false);
 	free(ping.warm);
-	if (rc)
-		return sl_command_fail(&err);
-	sl_report_print(report, options);
 	return status;
 }
 

@@ -8,6 +8,9 @@
 #include "controller/options.h"
 
 struct sl_error;
+struct sl_job_found;
+struct sl_report;
+struct sl_survey;
 struct sl_target_list;
 
 struct sl_command {
@@ -44,6 +47,18 @@ void sl_command_end(struct sl_options *options, struct sl_texts *operands);
 int sl_command_on_targets(const struct sl_command *command, int n_args, char **args,
 	const char *usual,
 	int (*fn)(const struct sl_target_list *targets, const struct sl_options *options));
+
+/* A command that takes an agent and the beginning of a job's id: finds the job and calls @fn,
+ * which may take what @target, one, has. Its flags are in @own. */
+int sl_command_on_job(const struct sl_command *command, const struct sl_flag *own, int n_args,
+	char **args,
+	int (*fn)(void *ctx, struct sl_target_list *target, const struct sl_job_found *job,
+		const struct sl_options *options),
+	void *ctx);
+
+/* Asks, and shows the rows that the answers have put into @report; NULL: memory ran out. With
+ * @quiet only if something failed. Returns the exit status. */
+int sl_command_survey(const struct sl_survey *survey, struct sl_report *report, bool quiet);
 
 /* Says what is wrong on stderr; returns SL_EXIT_USAGE. */
 int sl_command_fail(const struct sl_error *err);

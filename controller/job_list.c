@@ -36,19 +36,16 @@ static void failed(void *ctx, size_t i, const struct sl_error *why)
 	list->failed(list->ctx, i, why);
 }
 
-int sl_job_list_run(const struct sl_job_list *list, enum sl_exit *out, struct sl_error *err)
+struct sl_survey sl_job_list_survey(struct sl_job_list *list)
 {
-	struct sl_job_list copy = *list;
-	struct sl_survey survey = {
+	return (struct sl_survey){
 		.targets = list->targets,
 		.options = list->options,
 		.first = {.op = SL_OP_JOBS, .limit = PAGE},
 		.replied = replied,
 		.failed = failed,
-		.ctx = &copy,
+		.ctx = list,
 	};
-
-	return sl_survey_run(&survey, out, err);
 }
 
 struct search {
@@ -94,11 +91,12 @@ int sl_job_list_find(const struct sl_target_list *targets, const struct sl_optio
 		.failed = not_asked,
 		.ctx = &search,
 	};
+	struct sl_survey survey = sl_job_list_survey(&list);
 	int rc = sl_job_id_prefix(prefix, search.prefix, err);
 
 	*out_status = SL_EXIT_USAGE;
 	if (!rc)
-		rc = sl_job_list_run(&list, out_status, err);
+		rc = sl_survey_run(&survey, out_status, err);
 	if (rc)
 		return rc;
 	if (search.why.code)

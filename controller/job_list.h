@@ -20,9 +20,8 @@ struct sl_job_list {
 	void *ctx;
 };
 
-/* As sl_survey_run(). */
-int sl_job_list_run(
-	const struct sl_job_list *list, enum sl_exit *out, struct sl_error *err) sl_must_check;
+/* The questions to run; they borrow @list. */
+struct sl_survey sl_job_list_survey(struct sl_job_list *list);
 
 struct sl_job_found {
 	struct sl_job_id id;
