@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/error.h"
+#include "lua/catalog.h"
 #include "lua/image.h"
 #include "lua/late.h"
 #include "lua/modules.h"
@@ -56,10 +57,13 @@ static int make(struct sl_home *home, const struct sl_home_model *model, struct 
 	return 0; /* the coroutine stays on the stack, which keeps it alive */
 }
 
-/* f(names) */
+/* f(model) */
 static int l_attach(lua_State *L)
 {
-	sl_names_attach(L, lua_touserdata(L, 1));
+	const struct sl_home_model *model = lua_touserdata(L, 1);
+
+	sl_late_attach(L, model->catalog);
+	sl_names_attach(L, model->names);
 	return 0;
 }
 
@@ -72,7 +76,7 @@ static int furnish(
 	if (code != 0)
 		return code;
 	lua_pushcfunction(home->L, l_attach);
-	lua_pushlightuserdata(home->L, model->names);
+	lua_pushlightuserdata(home->L, (void *)model);
 	if (lua_pcall(home->L, 1, 0, 0) == LUA_OK)
 		return 0;
 	sl_home_deinit(home);
@@ -180,13 +184,6 @@ bool sl_home_may_finalize(lua_State *L)
 	return !home || home->has_finalizers;
 }
 
-/* f() */
-static int l_fill(lua_State *L)
-{
-	sl_late_fill_all(L);
-	return 0;
-}
-
 /* So that the first task, which is often the only goroutine too, starts at once. */
 static int make_spare(struct sl_home_model *model, struct sl_error *err)
 {
@@ -213,11 +210,10 @@ int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
 	code = make(&home, model, err);
 	if (code != 0)
 		return code;
-	lua_pushcfunction(home.L, l_fill);
-	if (lua_pcall(home.L, 0, 0, 0) == LUA_OK)
-		model->names = sl_names_new(home.L);
+	model->catalog = sl_catalog_new(home.L);
+	model->names = sl_names_new(home.L);
 	sl_home_deinit(&home);
-	if (!model->names)
+	if (!model->catalog || !model->names)
 		return sl_fail(err, SL_ENOMEM, "not enough memory");
 	return make_spare(model, err);
 }
@@ -229,6 +225,7 @@ void sl_home_model_deinit(struct sl_home_model *model)
 	if (spare)
 		sl_home_deinit(spare);
 	free(spare);
+	sl_catalog_free(model->catalog);
 	sl_names_free(model->names);
 	sl_image_free(atomic_load(&model->image));
 	*model = (struct sl_home_model){0};

@@ -18,6 +18,7 @@
 #include "lua/arena.h"
 #include "lua/handle.h"
 
+struct sl_catalog;
 struct sl_error;
 struct sl_goroutine;
 struct sl_image;
@@ -27,6 +28,7 @@ struct sl_names;
 struct sl_home_model {
 	struct sl_account *account;
 	size_t limit_bytes; /* of one state */
+	struct sl_catalog *catalog;
 	struct sl_names *names;
 	_Atomic unsigned n_made;
 	struct sl_home *_Atomic spare;  /* made in advance, for the first; NULL: taken */

@@ -2,7 +2,8 @@
 
 /*
  * Standard modules that differ a little: debug, which must not tell of late
- * tables and has no hooks, and math, whose random numbers are each state's own.
+ * tables and has no hooks; math, whose random numbers are each state's own; and
+ * string, whose table is what strings have as methods, also while it is late.
  */
 
 #include <lauxlib.h>
@@ -80,5 +81,30 @@ int sl_open_math(lua_State *L)
 		lua_pushinteger(L, seed[1]);
 		lua_call(L, 2, 0);
 	}
+	return 1;
+}
+
+int sl_open_string_first(lua_State *L)
+{
+	luaopen_string(L);
+	lua_pop(L, 1);
+	lua_pushliteral(L, "");
+	lua_getmetatable(L, -1);
+	lua_newtable(L);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, -3, "__index");
+	lua_gc(L, LUA_GCCOLLECT); /* so that what comes next lies where the names were */
+	return 1;
+}
+
+int sl_open_string(lua_State *L)
+{
+	lua_pushliteral(L, "");
+	if (!lua_getmetatable(L, -1))
+		lua_pushnil(L);
+	luaopen_string(L);
+	lua_insert(L, -3);
+	lua_setmetatable(L, -2); /* of strings, as it was */
+	lua_pop(L, 1);
 	return 1;
 }

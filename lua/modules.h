@@ -33,9 +33,11 @@ int sl_open_json(lua_State *L);
 int sl_open_log(lua_State *L);
 int sl_open_math(lua_State *L);
 int sl_open_os(lua_State *L);
+int sl_open_string(lua_State *L);
 
-/* The functions of goroutine that goroutines begin and end with. */
+/* Each pushes what a late one has from the beginning. */
 int sl_open_goroutine_first(lua_State *L);
+int sl_open_string_first(lua_State *L);
 
 /* os.execute([command]) */
 int sl_exec_os_execute(lua_State *L);

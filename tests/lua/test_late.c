@@ -79,7 +79,7 @@ START_TEST(each_module_can_be_late)
 	move_in();
 	if (luaL_dostring(home.L,
 		    "for _, name in ipairs{'coroutine', 'debug', 'exec', 'fs', 'goroutine', "
-		    "'http', 'io', 'json', 'math', 'os', 'utf8'} do\n"
+		    "'http', 'io', 'json', 'log', 'math', 'os', 'string', 'table', 'utf8'} do\n"
 		    "  local m, n = _G[name], 0\n"
 		    "  for key, value in next, m do n = n + 1 assert(m[key] == value) end\n"
 		    "  assert(n > 0 and getmetatable(m) == nil and require(name) == m, name)\n"
@@ -91,15 +91,55 @@ START_TEST(each_module_can_be_late)
 }
 END_TEST
 
-START_TEST(what_a_late_table_has_stays)
+/* How many entries the global table @name has, as C sees it. */
+static int count(const char *name)
+{
+	int n = 0;
+
+	lua_getglobal(home.L, name);
+	for (lua_pushnil(home.L); lua_next(home.L, -2); lua_pop(home.L, 1))
+		n++;
+	lua_pop(home.L, 1);
+	return n;
+}
+
+START_TEST(a_look_for_one_entry_makes_that_one)
 {
 	move_in();
-	if (luaL_dostring(home.L, "local sleep = goroutine.sleep\n"
-				  "goroutine.spawn = 1\n"
-				  "assert(goroutine.mutex and goroutine.spawn == 1)\n"
-				  "assert(goroutine.sleep == sleep)") != LUA_OK)
+	if (luaL_dostring(home.L,
+		    "assert(math.floor(1.5) == 1 and math.pi > 3)\n"
+		    "assert(math.floor and math.maxinteger == -1 >> 1)\n"
+		    "assert(('x'):rep(3) == 'xxx' and goroutine.mutex)") != LUA_OK)
 		ck_abort_msg("%s", lua_tostring(home.L, -1));
+	ck_assert_int_eq(count("math"), 3);
+	ck_assert_int_eq(count("string"), 1);
+	ck_assert_int_lt(count("goroutine"), 10);
 	move_out();
+}
+END_TEST
+
+static const char *const changes[] = {
+	"goroutine.spawn = 1 assert(goroutine.mutex and goroutine.spawn == 1)",
+	"goroutine.spawn = nil assert(goroutine.spawn == nil)",
+	"goroutine.spawn = nil next(goroutine) assert(goroutine.spawn == nil)",
+	"os.time() os.time = nil assert(os.time == nil and os.date)",
+	"os.time() os.time = nil assert(next(os) and os.time == nil and os.date)",
+	"os.time = nil assert(os.time == nil)",
+	"os.time = 1 assert(os.time == 1 and next(os) and os.time == 1)",
+	"os['time\\0'] = 1 assert(os['time\\0'] == 1 and os['date\\0'] == nil)",
+	"string.rep = nil assert(not pcall(function() return ('x'):rep(2) end))",
+	"local m = getmetatable('') m.__index = function(s, k) return k end next(string)\n"
+	"assert(getmetatable('') == m and ('x').y == 'y')",
+};
+
+START_TEST(what_a_script_does_to_a_late_table_stays)
+{
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		move_in();
+		if (luaL_dostring(home.L, changes[i]) != LUA_OK)
+			ck_abort_msg("%s: %s", changes[i], lua_tostring(home.L, -1));
+		move_out();
+	}
 }
 END_TEST
 
@@ -107,7 +147,7 @@ START_TEST(one_that_could_not_be_filled_is_late_still)
 {
 	move_in();
 	account.limit = atomic_load(&account.used);
-	ck_assert_int_eq(luaL_loadstring(home.L, "return goroutine.mutex"), LUA_OK);
+	ck_assert_int_eq(luaL_loadstring(home.L, "return select(2, next(goroutine))"), LUA_OK);
 	lua_pushvalue(home.L, -1);
 	ck_assert_int_eq(lua_pcall(home.L, 0, 1, 0), LUA_ERRMEM);
 	lua_pop(home.L, 1);
@@ -124,7 +164,7 @@ START_TEST(next_and_pairs_are_as_in_standard_lua)
 		"assert(not pcall(next, 1) and not pcall(next, {}, 'nothing'))\n"
 		"local ok, why = pcall(function() for k in pairs(nil) do end end)\n"
 		"assert(why:find(\"bad argument #1 to 'for iterator' (table expected\", 1, "
-	        "true))\n"
+		"true))\n"
 		"assert(not pcall(pairs))\n"
 		"local t = setmetatable({}, { __pairs = function(t) goroutine.sleep(1)\n"
 		"  return function(_, k) if not k then return 1, 2 end end, t end })\n"
@@ -158,5 +198,6 @@ START_TEST(each_goroutine_has_random_numbers_of_its_own)
 END_TEST
 
 SL_CHECK_MAIN("late", a_look_into_a_late_table_fills_it, each_module_can_be_late,
-	what_a_late_table_has_stays, one_that_could_not_be_filled_is_late_still,
-	next_and_pairs_are_as_in_standard_lua, each_goroutine_has_random_numbers_of_its_own)
+	a_look_for_one_entry_makes_that_one, what_a_script_does_to_a_late_table_stays,
+	one_that_could_not_be_filled_is_late_still, next_and_pairs_are_as_in_standard_lua,
+	each_goroutine_has_random_numbers_of_its_own)
