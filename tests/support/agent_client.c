@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,6 +84,7 @@ void test_agent_start_on(
 	need(agent->pid >= 0);
 	if (agent->pid == 0) {
 		close(ends[0]);
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed leaves none behind */
 		execute(agent, listen, ends[1], flags);
 	}
 	close(ends[1]);
@@ -369,6 +371,8 @@ static void note_event(const struct sl_event *event, struct test_outcome *out)
 	case SL_EVENT_LOG:
 		out->n_logs++;
 		out->log_bytes += event->log.message.size;
+		if (sl_clock_wall_us() - event->time_us > out->max_log_delay_us)
+			out->max_log_delay_us = sl_clock_wall_us() - event->time_us;
 		add_text(out->logs, sizeof(out->logs), event->log.message, "\n");
 		break;
 	case SL_EVENT_OUT:

@@ -94,6 +94,7 @@ struct test_outcome {
 	char logs[4096]; /* each followed by a newline; as much as fits */
 	char out[4096];  /* bytes of stdout and stderr; as much as fits */
 	uint64_t n_events, n_logs, log_bytes, out_bytes, dropped_lines, dropped_bytes;
+	int64_t max_log_delay_us; /* from a line's time to its arrival */
 };
 
 /* Follows the job to its end, acknowledging on the way. @first is a reply that is there
