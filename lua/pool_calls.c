@@ -312,6 +312,7 @@ static int closed(lua_State *L, int status, lua_KContext ctx)
 
 	(void)status;
 	(void)ctx;
+	sl_share_acquire(L);
 	if (sl_pool_unregister(pool)) {
 		sl_pool_emit_last(pool);
 		sl_handle_unref(&pool->handle);

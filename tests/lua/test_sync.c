@@ -4,6 +4,8 @@
  * once and cond.
  */
 
+#include <stdio.h>
+
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 
@@ -171,6 +173,79 @@ START_TEST(what_is_written_before_a_meeting_is_seen_after_it)
 }
 END_TEST
 
+/* The rarer of the calls that publish and take in, each as the only one of its side. */
+START_TEST(each_call_that_meets_does)
+{
+	static const char *const rows[] = {
+		"local wg = g.wait_group() wg:add(2)\n"
+		"g.spawn(function() t.x = 1 wg:add(-2) end) wg:wait()",
+		"local cond = g.cond() local mu = cond:get_mutex()\n"
+		"mu:lock() g.spawn(function() mu:lock() mu:unlock() t.x = 1 cond:broadcast() "
+		"end)\n"
+		"cond:wait()",
+		"local ch = g.channel(1) g.spawn(function() t.x = 1 ch:try_send(1) end)\n"
+		"while not select(2, ch:try_receive()) do g.sleep(1) end",
+		"local ch = g.channel() g.spawn(function() t.x = 1 ch:close() end)\n"
+		"g.select{{channel = ch, receive = true}}",
+		"local ch = g.channel() g.spawn(function() t.x = 1 ch:close() end)\n"
+		"ch:range(print)",
+		"local ch = g.channel(1) g.spawn(function() t.x = 1 ch:send(1) end)\n"
+		"for v in ch:iter() do break end",
+		"local ch = g.channel() g.spawn(function() t.x = 1\n"
+		"  g.select_timeout(5000, {{channel = ch, send = 1}}) end)\n"
+		"g.select_timeout(5000, {{channel = ch, receive = true}})",
+		"local mu = g.mutex() mu:lock() g.spawn(function() t.x = 1 mu:unlock() end)\n"
+		"while not mu:try_lock() do g.sleep(1) end",
+		"local rw = g.rwmutex() rw:lock() g.spawn(function() t.x = 1 rw:unlock() end)\n"
+		"while not rw:try_rlock() do g.sleep(1) end",
+		"local rw = g.rwmutex() rw:rlock() g.spawn(function() t.x = 1 rw:runlock() "
+		"end)\n"
+		"while not rw:try_lock() do g.sleep(1) end",
+		"local s = g.semaphore(1) s:acquire() g.spawn(function() t.x = 1 s:release() "
+		"end)\n"
+		"while not s:try_acquire() do g.sleep(1) end",
+		"local n = g.atomic_int() g.spawn(function() t.x = 1 n:inc() end)\n"
+		"while not n:cas(1, 2) do g.sleep(1) end",
+		"local n = g.atomic_int() g.spawn(function() t.x = 1 n:swap(5) end)\n"
+		"while n:add(0) == 0 do g.sleep(1) end",
+		"local once, inside = g.once(), g.atomic_int()\n"
+		"g.spawn(function() once:call(function() inside:inc() g.sleep(5) t.x = 1 "
+		"end)\n"
+		"  g.sleep(50) end)\n"
+		"while inside:load() == 0 do g.sleep(1) end once:call(print)",
+		"g.await(g.async(function() t.x = 1 end))",
+		"g.await_all({g.async(function() t.x = 1 end)})",
+		"g.timeout(5000, function() t.x = 1 end)",
+		"g.context():run(function() t.x = 1 end)",
+		"local ctx = g.context() g.spawn(function() t.x = 1 ctx:cancel() end)\n"
+		"while not ctx:is_cancelled() do g.sleep(1) end",
+		"local ctx = g.context() g.spawn(function() t.x = 1 ctx:cancel() end)\n"
+		"ctx:done():receive()",
+		"g.pool_create('p') g.pool_submit('p', function() t.x = 1 end)\n"
+		"g.pool_wait('p') g.pool_close('p')",
+		"g.pool_create('p') g.pool_submit('p', function() t.x = 1 end)\n"
+		"g.pool_close('p')",
+		/* Towards a new one: it sees what was written up to then. */
+		"local ch = g.channel() local function see() assert(t.y == 1) ch:send(t.y) "
+		"end\n"
+		"local a = g.async(function() g.sleep(1) end) t.y = 1 t.x = 1\n"
+		"g.spawn(see) ch:receive()",
+		"t.x = 1 assert(g.await(g.async(function() return assert(t.x) end)))",
+		"t.x = 1 assert(g.timeout(5000, function() return assert(t.x) end))",
+		"t.x = 1 assert(g.context():run(function() return assert(t.x) end))",
+		"t.x = 1 g.pool_create('p') g.pool_submit('p', function() assert(t.x) end)\n"
+		"assert(select(2, g.pool_wait('p'))[1].success) g.pool_close('p')",
+	};
+	char text[1024];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(text, sizeof(text), "local g, t = goroutine, {}\n%s\nassert(t.x == 1)",
+			rows[i]);
+		task_ok(text);
+	}
+}
+END_TEST
+
 START_TEST(misuse_raises_and_says_what)
 {
 	static const char *const rows[][2] = {
@@ -192,4 +267,5 @@ SL_CHECK_MAIN("lua/sync", once_runs_the_first_function_and_the_others_wait,
 	if_the_runner_is_stopped_another_one_runs, a_cond_wakes_one_or_all,
 	a_bounded_queue_loses_and_doubles_nothing, a_stopped_wait_leaves_the_mutex_alone,
 	the_signal_of_a_stopped_waiter_wakes_another,
-	what_is_written_before_a_meeting_is_seen_after_it, misuse_raises_and_says_what)
+	what_is_written_before_a_meeting_is_seen_after_it, each_call_that_meets_does,
+	misuse_raises_and_says_what)
