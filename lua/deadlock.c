@@ -56,14 +56,19 @@ static void add_words(struct words *words, const char *text)
 	words->used += (size_t)n < room ? (size_t)n : room - 1;
 }
 
+static const char *article(const char *name)
+{
+	return name[0] == 'a' || strncmp(name, "rw", 2) == 0 ? "an" : "a";
+}
+
 static bool describe(struct sl_goroutine *goroutine, void *ctx)
 {
 	struct words *words = ctx;
 	const struct sl_wait *wait = &goroutine->wait;
 	char text[160];
 
-	snprintf(text, sizeof(text), "; goroutine %llu waits for a %s",
-		(unsigned long long)goroutine->id, wait->kind->name);
+	snprintf(text, sizeof(text), "; goroutine %llu waits for %s %s",
+		(unsigned long long)goroutine->id, article(wait->kind->name), wait->kind->name);
 	add_words(words, text);
 	if (wait->kind->describe) {
 		wait->kind->describe(wait, text, sizeof(text));

@@ -4,6 +4,8 @@
  * Goroutines that wait for each other, and how a task ends.
  */
 
+#include <stdio.h>
+
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 
@@ -22,6 +24,71 @@ START_TEST(who_waits_for_what_is_named)
 		    "  goroutine.pool_close('q') end) w:wait()",
 		ASLEEP "; goroutine 2 waits for a pool; goroutine 1 waits for a pool; "
 		       "goroutine 0 waits for a wait group (1 to go)");
+}
+END_TEST
+
+/* Each kind of wait, and what it says of itself. */
+START_TEST(each_wait_says_what_it_is)
+{
+	static const char *const rows[][2] = {
+		{"goroutine.channel():receive()",
+			"; goroutine 0 waits for a channel (to receive)"},
+		{"goroutine.channel():send(1)", "; goroutine 0 waits for a channel (to send)"},
+		{"goroutine.channel(1):range(print)",
+			"; goroutine 0 waits for a channel (to receive)"},
+		{"local a = goroutine.channel()\n"
+		 "goroutine.select{{channel = a, receive = true}, {channel = a, send = 1}}",
+			"; goroutine 0 waits for a channel (select of 2)"},
+		{"goroutine.context():done():receive()",
+			"; goroutine 0 waits for a channel (to receive)"},
+		{"local mu = goroutine.mutex() mu:lock() mu:lock()",
+			"; goroutine 0 waits for a mutex (last taken by goroutine 0)"},
+		{"local rw = goroutine.rwmutex() rw:rlock() rw:lock()",
+			"; goroutine 0 waits for an rwmutex (last taken by goroutine 0)"},
+		{"local sem = goroutine.semaphore(2) sem:acquire() sem:acquire(2)",
+			"; goroutine 0 waits for a semaphore (last taken by goroutine 0)"},
+		{"local cond = goroutine.cond() cond:get_mutex():lock() cond:wait()",
+			"; goroutine 0 waits for a cond"},
+		{"local once, wg = goroutine.once(), goroutine.wait_group() wg:add()\n"
+		 "goroutine.spawn(function() once:call(function() wg:wait() end) end)\n"
+		 "goroutine.sleep(10) once:call(print)",
+			"; goroutine 1 waits for a wait group (1 to go); goroutine 0 waits for "
+			"a once (goroutine 1 runs it)"},
+		{"goroutine.await(goroutine.async(function() goroutine.channel():receive() "
+		 "end))",
+			"; goroutine 1 waits for a channel (to receive); goroutine 0 waits for "
+			"an async handle"},
+		{"local cond = goroutine.cond() local mu = cond:get_mutex()\n"
+		 "goroutine.spawn(function() mu:lock() cond:wait() end)\n"
+		 "goroutine.sleep(10) mu:lock() cond:signal() goroutine.channel():receive()",
+			"; goroutine 1 waits for a mutex of a cond (last taken by goroutine "
+			"0); goroutine 0 waits for a channel (to receive)"},
+		{"local wg = goroutine.wait_group() wg:add()\n"
+		 "goroutine.pool_create('p') goroutine.pool_submit('p', function() wg:wait() "
+		 "end)\n"
+		 "goroutine.pool_close('p')",
+			"; goroutine 1 waits for a wait group (1 to go); goroutine 0 waits for "
+			"a pool"},
+	};
+	char error[256];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(error, sizeof(error), ASLEEP "%s", rows[i][1]);
+		task_raises(rows[i][0], error);
+	}
+}
+END_TEST
+
+START_TEST(each_waiting_call_raises)
+{
+	task_ok("local n, a = goroutine.atomic_int(), goroutine.channel()\n"
+		"local function fails(wait, ...)\n"
+		"  local ok, e = pcall(wait, ...)\n"
+		"  assert(not ok and e:find('" ASLEEP "', 1, true), e) n:inc()\n"
+		"end\n"
+		"for i = 1, 5 do goroutine.spawn(function() fails(a.receive, a) end) end\n"
+		"local mu = goroutine.mutex() mu:lock() fails(mu.lock, mu)\n"
+		"while n:load() < 6 do goroutine.sleep(1) end");
 }
 END_TEST
 
@@ -70,6 +137,16 @@ START_TEST(who_sleeps_or_may_run_out_of_time_is_not_asleep)
 }
 END_TEST
 
+START_TEST(who_waits_for_a_process_is_not_asleep)
+{
+	task_ok("local wg = goroutine.wait_group() wg:add(3)\n"
+		"goroutine.spawn(function() os.execute('sleep 0.05') wg:done() end)\n"
+		"goroutine.spawn(function() exec.run('sleep 0.05') wg:done() end)\n"
+		"goroutine.spawn(function() io.popen('sleep 0.05'):read('a') wg:done() end)\n"
+		"wg:wait()");
+}
+END_TEST
+
 START_TEST(waits_that_block_their_thread_count)
 {
 	task_ok("local wg = goroutine.wait_group() wg:add()\n"
@@ -91,7 +168,8 @@ START_TEST(busy_tasks_are_never_taken_for_asleep)
 }
 END_TEST
 
-SL_CHECK_MAIN("deadlock", who_waits_for_what_is_named, one_that_forgot_its_done_is_named,
+SL_CHECK_MAIN("deadlock", who_waits_for_what_is_named, each_wait_says_what_it_is,
+	each_waiting_call_raises, one_that_forgot_its_done_is_named,
 	it_can_be_caught_and_life_goes_on, those_left_over_are_ended_and_logged,
-	who_sleeps_or_may_run_out_of_time_is_not_asleep, waits_that_block_their_thread_count,
-	busy_tasks_are_never_taken_for_asleep)
+	who_sleeps_or_may_run_out_of_time_is_not_asleep, who_waits_for_a_process_is_not_asleep,
+	waits_that_block_their_thread_count, busy_tasks_are_never_taken_for_asleep)
