@@ -61,6 +61,17 @@ START_TEST(a_full_channel_makes_senders_wait_in_line)
 }
 END_TEST
 
+START_TEST(a_place_that_gets_free_is_for_who_waits_to_send)
+{
+	task_ok("local ch = goroutine.channel(2) ch:send(1) ch:send(2)\n"
+		"for i = 3, 30 do\n"
+		"  local h = goroutine.async(function() return ch:send(i) end)\n"
+		"  assert(not goroutine.await(h, 1)) assert(ch:receive() == i - 2)\n"
+		"  assert(select(2, goroutine.await(h)) == true and ch:len() == 2)\n"
+		"end");
+}
+END_TEST
+
 START_TEST(receivers_are_served_in_line)
 {
 	task_run_in_turn(&run, "local ch = goroutine.channel()\n"
@@ -333,7 +344,8 @@ END_TEST
 
 SL_CHECK_MAIN("lua/channel", values_arrive_in_order_and_whole,
 	without_capacity_a_send_waits_for_its_receiver,
-	a_full_channel_makes_senders_wait_in_line, receivers_are_served_in_line,
+	a_full_channel_makes_senders_wait_in_line,
+	a_place_that_gets_free_is_for_who_waits_to_send, receivers_are_served_in_line,
 	try_send_and_try_receive_never_wait, misuse_raises_and_says_what,
 	range_and_iter_end_when_it_is_closed, range_waits_where_lua_cannot_yield,
 	the_twins_do_the_same, closing_wakes_all_who_wait, channels_go_through_channels,

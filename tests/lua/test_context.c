@@ -93,6 +93,26 @@ START_TEST(what_runs_under_it_ends_with_it)
 		"local mu = goroutine.mutex() mu:lock() mu:lock()",
 		"local s = goroutine.semaphore(1) s:acquire() s:acquire()",
 		"local c = goroutine.cond() c:get_mutex():lock() c:wait()",
+		"local rw = goroutine.rwmutex() rw:rlock() rw:lock()",
+		"local rw = goroutine.rwmutex() rw:lock() rw:rlock()",
+		"local o = goroutine.once() o:call(function() goroutine.sleep(100000) end)",
+		"goroutine.channel():range(print)",
+		"for v in goroutine.channel():iter() do end",
+		"goroutine.context():done():receive()",
+		"goroutine.context():run(goroutine.sleep, 100000)",
+		"goroutine.timeout(100000, goroutine.sleep, 100000)",
+		"goroutine.await_all({goroutine.async(goroutine.sleep, 100000)})",
+		"goroutine.select_timeout(100000, {{channel = goroutine.channel(), send = 1}})",
+		"goroutine.pipeline(goroutine.channel(), {print}):receive()",
+		"local p = tostring({}) goroutine.pool_create(p)\n"
+		"goroutine.pool_submit(p, goroutine.sleep, 100000) goroutine.pool_wait(p)",
+		"local p = tostring({}) goroutine.pool_create(p)\n"
+		"goroutine.pool_submit(p, goroutine.sleep, 100000) goroutine.pool_close(p)",
+		"local p = tostring({}) goroutine.pool_create(p, {workers = 1, queue = 0})\n"
+		"goroutine.pool_submit(p, goroutine.sleep, 100000) goroutine.pool_submit(p, "
+		"print)",
+		"os.execute('sleep 100')", "exec.run('sleep 100')",
+		"io.popen('sleep 100'):read('a')",
 		"local wg = goroutine.wait_group() wg:add() wg:wait()",
 		"goroutine.sleep(100000)",
 		"goroutine.select{{channel = goroutine.channel(), receive = true}}",

@@ -41,6 +41,17 @@ START_TEST(an_error_in_a_spawned_one_is_logged_and_counted)
 }
 END_TEST
 
+START_TEST(what_a_spawned_one_returns_is_ignored)
+{
+	task_run(&run, "goroutine.spawn(function() return nil, 'no failure' end)\n"
+		       "goroutine.spawn_many(2, function() return nil, 'nor here' end)");
+	ck_assert_int_eq(run.state, SL_STATE_DONE);
+	ck_assert_uint_eq(run.result.failed_goroutines, 0);
+	ck_assert_str_eq(run.log.data, "");
+	task_finish(&run);
+}
+END_TEST
+
 START_TEST(spawn_many_numbers_from_one)
 {
 	task_run(&run,
@@ -65,10 +76,22 @@ START_TEST(wrong_arguments_raise)
 			"bad argument #1 to 'spawn_many' (number expected, got string)"},
 		{"goroutine.spawn_many(1)",
 			"bad argument #2 to 'spawn_many' (function expected, got no value)"},
+		{"goroutine.spawn_many(1.5, print)",
+			"bad argument #1 to 'spawn_many' (number has no integer "
+			"representation)"},
 		{"goroutine.async()",
 			"bad argument #1 to 'async' (function expected, got no value)"},
 		{"goroutine.await({})",
 			"bad argument #1 to 'await' (async handle expected, got table)"},
+		{"goroutine.await(goroutine.async(print), 'x')",
+			"bad argument #2 to 'await' (number expected, got string)"},
+		{"goroutine.await_all({}, 'x')",
+			"bad argument #2 to 'await_all' (number expected, got string)"},
+		{"goroutine.sleep('x')",
+			"bad argument #1 to 'sleep' (number expected, got string)"},
+		{"goroutine.sleep(0 / 0)", "bad argument #1 to 'sleep' (not a time)"},
+		{"goroutine.timeout(0 / 0, print)",
+			"bad argument #1 to 'timeout' (not a time)"},
 		{"goroutine.await_all(3)",
 			"bad argument #1 to 'await_all' (table expected, got number)"},
 		{"goroutine.sleep()",
@@ -84,6 +107,16 @@ START_TEST(wrong_arguments_raise)
 		{"goroutine.pool_create('p', {workers = 'x'})",
 			"bad argument #2 to 'pool_create' (workers must be a number, not a "
 			"string)"},
+		{"goroutine.pool_create('p', 5)",
+			"bad argument #2 to 'pool_create' (table expected, got number)"},
+		{"goroutine.pool_submit({}, print)",
+			"bad argument #1 to 'pool_submit' (string expected, got table)"},
+		{"goroutine.pool_wait()",
+			"bad argument #1 to 'pool_wait' (string expected, got no value)"},
+		{"goroutine.pool_close()",
+			"bad argument #1 to 'pool_close' (string expected, got no value)"},
+		{"goroutine.pool_stats()",
+			"bad argument #1 to 'pool_stats' (string expected, got no value)"},
 		{"goroutine.pool_submit('p', 1)",
 			"bad argument #2 to 'pool_submit' (function expected, got number)"},
 		{"goroutine.wait_group().add()",
@@ -109,6 +142,8 @@ START_TEST(a_wait_group_never_goes_below_zero)
 		"local ok, e = pcall(wg.add, wg, -3)\n"
 		"assert(not ok and e == 'negative WaitGroup counter', e)\n"
 		"wg:done() wg:done() wg:wait() wg:add() wg:done() wg:wait()");
+	task_raises("local wg = goroutine.wait_group() wg:add(math.maxinteger) wg:add(1)",
+		"WaitGroup counter too large");
 }
 END_TEST
 
@@ -149,6 +184,18 @@ START_TEST(await_gives_the_error_as_it_was_raised)
 }
 END_TEST
 
+START_TEST(the_traceback_of_async_is_in_the_log_too)
+{
+	task_run(&run, "goroutine.async(function() error('unseen') end)");
+	ck_assert_int_eq(run.state, SL_STATE_DONE);
+	ck_assert_uint_eq(run.result.failed_goroutines, 0);
+	task_seen(&run, "log warning 1: goroutine 1 failed: test.sloth:1: unseen\nstack "
+			"traceback:\n");
+	task_seen(&run, "task async-1 failed test.sloth:1: unseen\n");
+	task_finish(&run);
+}
+END_TEST
+
 START_TEST(nil_and_a_message_is_a_failure)
 {
 	task_ok("local function try(...)\n"
@@ -163,6 +210,20 @@ START_TEST(nil_and_a_message_is_a_failure)
 		"assert(try(false, 'a')) assert(try(nil, 'a', 1.5))\n"
 		"ok, e = goroutine.timeout(1000, function() return nil, 'no' end)\n"
 		"assert(not ok and e == 'no')");
+}
+END_TEST
+
+START_TEST(one_that_failed_so_has_published_what_it_wrote)
+{
+	task_ok("local t, n = {}, 0\n"
+		"local ok, e = goroutine.await(goroutine.async(function()\n"
+		"  t.x, n = 1, 2 return nil, 'down' end))\n"
+		"assert(not ok and e == 'down' and t.x == 1 and n == 2)\n"
+		"ok, e = goroutine.timeout(5000, function() t.x = 3 return nil, 'no' end)\n"
+		"assert(not ok and t.x == 3)\n"
+		"ok = goroutine.await(goroutine.async(function() t.x = 4 error('raised') "
+		"end))\n"
+		"assert(not ok and t.x == 3)");
 }
 END_TEST
 
@@ -202,7 +263,8 @@ START_TEST(await_all_keeps_the_order_and_names_what_is_no_handle)
 		"assert(r[21].success == false and r[21].error == 'test.sloth:4: bad')\n"
 		"assert(r[22].error == 'not an async handle' and r[23].error == 'not an async "
 		"handle')\n"
-		"assert(r[24].error == 'msg' and r[25] == nil)");
+		"assert(r[24].error == 'msg' and r[24].values == nil and r[25] == nil)\n"
+		"assert(next(goroutine.await_all({})) == nil)");
 }
 END_TEST
 
@@ -223,6 +285,17 @@ START_TEST(sleep_takes_its_time)
 {
 	task_ok("local t = os.clock() goroutine.sleep(20.5) t = os.clock() - t\n"
 		"assert(t >= 0.0205 and t < 5) goroutine.sleep(0) goroutine.sleep(-5)");
+}
+END_TEST
+
+START_TEST(a_sleep_of_nothing_lets_the_others_run)
+{
+	task_run_in_turn(&run, "for _, ms in ipairs{0, -5} do\n"
+			       "  goroutine.spawn(function() log.info('other') end)\n"
+			       "  goroutine.sleep(ms) log.info('slept') end");
+	ck_assert_int_eq(run.state, SL_STATE_DONE);
+	ck_assert_str_eq(run.log.data, "other\nslept\nother\nslept\n");
+	task_finish(&run);
 }
 END_TEST
 
@@ -248,8 +321,10 @@ START_TEST(timeout_stops_the_body_and_what_it_started)
 		"  log.info('body')\n"
 		"end)\n"
 		"assert(not ok and e == 'timeout exceeded' and os.clock() - t < 5)\n"
-		"ok, e = goroutine.timeout(0, function() log.info('ran') end)\n"
-		"assert(not ok and e == 'timeout exceeded')\n"
+		"for _, ms in ipairs{0, -1} do\n"
+		"  ok, e = goroutine.timeout(ms, function() log.info('ran') end)\n"
+		"  assert(not ok and e == 'timeout exceeded')\n"
+		"end\n"
 		"goroutine.sleep(150)");
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
 	ck_assert_str_eq(run.log.data, "");
@@ -298,6 +373,37 @@ START_TEST(a_pool_runs_all_that_is_submitted)
 		"assert(goroutine.pool_close('p') == true)\n"
 		"local no, e = goroutine.pool_close('p')\n"
 		"assert(no == false and e == 'pool not found: p')");
+}
+END_TEST
+
+START_TEST(a_pool_has_four_workers_if_nothing_else_is_said)
+{
+	task_ok("goroutine.pool_create('p')\n"
+		"for i = 1, 10 do goroutine.pool_submit('p', goroutine.sleep, 2) end\n"
+		"goroutine.pool_wait('p')\n"
+		"local s = goroutine.pool_stats('p')\n"
+		"assert(s.workers == 4 and s.capacity == 8)\n"
+		"assert(math.type(s.wait_ms_avg) == 'float' and s.wait_ms_avg >= 0)\n"
+		"assert(s.run_ms_avg >= 2, s.run_ms_avg)\n"
+		"goroutine.pool_close('p')\n"
+		"goroutine.pool_create('q', {workers = 3})\n"
+		"assert(goroutine.pool_stats('q').capacity == 6) goroutine.pool_close('q')");
+}
+END_TEST
+
+START_TEST(a_pool_is_closed_when_all_its_tasks_have_ended)
+{
+	task_ok("local n = goroutine.atomic_int()\n"
+		"goroutine.pool_create('p', {workers = 2, queue = 10})\n"
+		"for i = 1, 10 do goroutine.pool_submit('p', function()\n"
+		"  goroutine.sleep(2) n:inc() end) end\n"
+		"assert(goroutine.pool_close('p') == true and n:load() == 10)\n"
+		"assert(goroutine.pool_create('p') == true)\n"
+		"goroutine.pool_submit('p', function() end) assert(goroutine.pool_wait('p'))\n"
+		"assert(goroutine.pool_submit('p', function() end) == 'p-2')\n"
+		"local ok, r = goroutine.pool_wait('p') assert(ok and r[1].id == 'p-2' and #r "
+		"== 1)\n"
+		"assert(goroutine.pool_close('p') == true)");
 }
 END_TEST
 
@@ -381,6 +487,10 @@ START_TEST(a_pool_task_that_waits_for_its_pool_raises)
 		"goroutine.pool_submit('p', function() goroutine.pool_wait('p') end)\n"
 		"local _, r = goroutine.pool_wait('p')\n"
 		"assert(r[1].error:find(\"pool_wait: a task of pool 'p' would wait for "
+		"itself\"))\n"
+		"goroutine.pool_submit('p', function() goroutine.pool_close('p') end)\n"
+		"_, r = goroutine.pool_wait('p')\n"
+		"assert(r[1].error:find(\"pool_close: a task of pool 'p' would wait for "
 		"itself\"))\n"
 		"goroutine.pool_close('p')");
 }
@@ -479,6 +589,15 @@ START_TEST(they_nest_ten_deep)
 		"  goroutine.pool_create('p' .. n)\n"
 		"  goroutine.pool_submit('p' .. n, function() return v end)\n"
 		"  local _, r = goroutine.pool_wait('p' .. n) goroutine.pool_close('p' .. n)\n"
+		"  wg:add(2) goroutine.spawn_many(2, function() wg:done() end)\n"
+		"  ok, v = goroutine.context():run(function() return n end) assert(ok and v == "
+		"n)\n"
+		"  local all = goroutine.await_all({goroutine.async(function()\n"
+		"    local ch = goroutine.channel()\n"
+		"    goroutine.spawn(function() ch:send(n) end)\n"
+		"    return select(2, goroutine.select{{channel = ch, receive = true}}) "
+		"end)})\n"
+		"  assert(all[1].values[1] == n, all[1].error)\n"
 		"  wg:wait() return r[1].values[1]\n"
 		"end\n"
 		"assert(down(10) == 10)");
@@ -490,6 +609,38 @@ START_TEST(ten_thousand_wait_at_once)
 	task_ok("local wg = goroutine.wait_group() wg:add(10000)\n"
 		"goroutine.spawn_many(10000, function() goroutine.sleep(50) wg:done() end)\n"
 		"wg:wait()");
+}
+END_TEST
+
+/* Each eighth waits for something else. */
+START_TEST(ten_thousand_wait_for_each_other)
+{
+	task_ok("local g = goroutine\n"
+		"local go, over, begun, ended = g.wait_group(), g.wait_group(), "
+		"g.atomic_int(), g.atomic_int()\n"
+		"local ch, mu, rw, sem, once = g.channel(), g.mutex(), g.rwmutex(), "
+		"g.semaphore(1), g.once()\n"
+		"local cond, flag = g.cond(), g.atomic_int() local cmu = cond:get_mutex()\n"
+		"go:add() over:add(10000) mu:lock() rw:lock() sem:acquire()\n"
+		"local ways = {\n"
+		"  function() go:wait() end,\n"
+		"  function() ch:receive() end,\n"
+		"  function() mu:lock() mu:unlock() end,\n"
+		"  function() rw:rlock() rw:runlock() end,\n"
+		"  function() sem:acquire() sem:release() end,\n"
+		"  function() cmu:lock() while flag:load() == 0 do cond:wait() end "
+	        "cmu:unlock() "
+		"end,\n"
+		"  function() once:call(function() go:wait() end) end,\n"
+		"  function() g.select{{channel = ch, receive = true}} end}\n"
+		"for i = 1, 10000 do\n"
+		"  g.spawn(function(wait) begun:inc() wait() ended:inc() over:done() end,\n"
+		"    ways[i % 8 + 1])\n"
+		"end\n"
+		"while begun:load() < 10000 do g.sleep(1) end assert(ended:load() == 0)\n"
+		"go:done() ch:close() mu:unlock() rw:unlock() sem:release()\n"
+		"cmu:lock() flag:set(1) cond:broadcast() cmu:unlock()\n"
+		"over:wait() assert(ended:load() == 10000)");
 }
 END_TEST
 
@@ -595,23 +746,26 @@ START_TEST(if_the_function_raises_the_rest_is_stopped)
 END_TEST
 
 SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
-	an_error_in_a_spawned_one_is_logged_and_counted, spawn_many_numbers_from_one,
-	wrong_arguments_raise, a_wait_group_never_goes_below_zero, many_can_wait_for_one_group,
-	async_gives_what_the_function_returned, await_gives_the_error_as_it_was_raised,
-	nil_and_a_message_is_a_failure, a_handle_is_awaited_once,
-	await_with_a_time_keeps_the_handle,
+	an_error_in_a_spawned_one_is_logged_and_counted, what_a_spawned_one_returns_is_ignored,
+	spawn_many_numbers_from_one, wrong_arguments_raise, a_wait_group_never_goes_below_zero,
+	many_can_wait_for_one_group, async_gives_what_the_function_returned,
+	await_gives_the_error_as_it_was_raised, the_traceback_of_async_is_in_the_log_too,
+	nil_and_a_message_is_a_failure, one_that_failed_so_has_published_what_it_wrote,
+	a_handle_is_awaited_once, await_with_a_time_keeps_the_handle,
 	await_all_keeps_the_order_and_names_what_is_no_handle,
 	await_all_with_a_time_bounds_the_whole, sleep_takes_its_time,
-	timeout_gives_results_and_errors, timeout_stops_the_body_and_what_it_started,
+	a_sleep_of_nothing_lets_the_others_run, timeout_gives_results_and_errors,
+	timeout_stops_the_body_and_what_it_started,
 	what_a_body_started_outlives_it_if_it_is_in_time, a_pool_runs_all_that_is_submitted,
-	a_pool_never_runs_more_than_its_workers, pool_errors_have_their_words,
-	a_full_queue_makes_the_submitter_wait,
+	a_pool_has_four_workers_if_nothing_else_is_said,
+	a_pool_is_closed_when_all_its_tasks_have_ended, a_pool_never_runs_more_than_its_workers,
+	pool_errors_have_their_words, a_full_queue_makes_the_submitter_wait,
 	a_slot_that_a_stopped_submitter_was_told_of_is_for_the_next,
 	a_pool_task_that_waits_for_its_pool_raises,
 	news_of_a_pool_arrive_though_nothing_else_happens,
 	a_pool_left_open_is_closed_with_a_warning, a_silent_pool_sends_no_tasks,
 	a_pool_keeps_the_last_ten_thousand_results, they_nest_ten_deep,
-	ten_thousand_wait_at_once, they_wait_inside_of_coroutines,
-	they_wait_where_lua_cannot_yield, open_files_are_closed_with_their_goroutine,
-	finalizers_and_close_variables_run, a_table_with_a_finalizer_crosses_with_it,
-	if_the_function_raises_the_rest_is_stopped)
+	ten_thousand_wait_at_once, ten_thousand_wait_for_each_other,
+	they_wait_inside_of_coroutines, they_wait_where_lua_cannot_yield,
+	open_files_are_closed_with_their_goroutine, finalizers_and_close_variables_run,
+	a_table_with_a_finalizer_crosses_with_it, if_the_function_raises_the_rest_is_stopped)

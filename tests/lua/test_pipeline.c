@@ -126,6 +126,9 @@ START_TEST(misuse_raises_and_says_what)
 			"fan_out: the mode is 'copy' or 'share', not 'x'"},
 		{"goroutine.fan_in(3)",
 			"bad argument #1 to 'fan_in' (table expected, got number)"},
+		{"goroutine.fan_in(table.move({}, 1, 0, 1, setmetatable({}, {__len = "
+		 "function() return 10001 end})))",
+			"bad argument #1 to 'fan_in' (at most 10000 inputs)"},
 		{"goroutine.fan_in({goroutine.channel(), 5})",
 			"fan_in: input #2 is a number, not a channel"},
 	};

@@ -100,6 +100,9 @@ START_TEST(misuse_raises_and_says_what)
 		{"goroutine.select{5}", "select: case #1 is a number, not a table"},
 		{"goroutine.select{{default = true}, {default = true}}",
 			"select: there are two default cases, #1 and #2"},
+		{"local cases = {} for i = 1, 65537 do cases[i] = {default = true} end\n"
+		 "goroutine.select(cases)",
+			"select: 65537 cases are more than 65536"},
 		{"goroutine.select{{receive = true}}", "select: case #1: its channel is a nil"},
 		{"goroutine.select{{channel = goroutine.channel()}}",
 			"select: case #1 must have either receive = true or send = VALUE"},
@@ -113,6 +116,8 @@ START_TEST(misuse_raises_and_says_what)
 			"select: case #1: send on a closed channel"},
 		{"goroutine.select{{channel = goroutine.channel(1, 'send'), receive = true}}",
 			"receive from a channel that is for sending only"},
+		{"goroutine.select{{channel = goroutine.context():done(), send = 1}}",
+			"send to a channel that is for receiving only"},
 		{"goroutine.select_timeout('x', {})",
 			"bad argument #1 to 'select_timeout' (number expected, got string)"},
 		{"goroutine.select_timeout(5)",

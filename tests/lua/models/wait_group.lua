@@ -30,7 +30,7 @@ crew(N, function()
 		end
 	end
 	if mine > 0 then done(mine) end
+	wg:wait()
 end)
-wg:wait()
 assert(probe.get(ADDED) == probe.get(DONE))
 assert(not pcall(wg.done, wg), "the counter is not zero")
