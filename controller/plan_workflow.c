@@ -55,7 +55,8 @@ static int find_targets(struct sl_step *step, const struct sl_workflow_task *tas
 	if (rc && instead->n)
 		return sl_fail(err, rc, "%s", why.text);
 	if (rc)
-		return sl_fail(err, rc, "task '%.80s': %.380s", task->name, why.text);
+		return sl_fail(err, rc, "%s:%d: task '%.80s': %.380s", task->file, task->line,
+			task->name, why.text);
 	return 0;
 }
 

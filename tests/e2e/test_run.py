@@ -175,7 +175,7 @@ class BeforeAnythingRuns(Case):
     def test_a_target_nobody_knows(self):
         self.refused('task("a"):command(function() MARK end):delegate_to("web-01"):build()\n'
                      'task("b"):command(function() end):delegate_to("web-99"):build()\n',
-                     r"web-99")
+                     r"workflow\.sloth:2: task 'b': no agent is called 'web-99'.*-a web-99=")
 
     def test_a_syntax_error(self):
         self.refused("task('a'\n:command(function( end)", r"workflow\.sloth:2")
