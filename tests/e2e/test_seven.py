@@ -101,7 +101,7 @@ local deploy = task("deploy"):command(function(this, params)
     table.insert(handles, goroutine.async(function()
       for _, step in ipairs({ "upload", "install", "restart", "check" }) do
         log.info(server.name .. ": " .. step)
-        goroutine.sleep(250)
+        goroutine.sleep(100)
         if server.name == params.broken and step == "restart" then error("it is gone") end
       end
       return server.name, server.host, "success", os.date("%Y-%m-%d %H:%M:%S")
