@@ -37,7 +37,9 @@ static bool is_loopback(const char *host)
 	return strcmp(host, "[::1]") == 0 || strcmp(host, "localhost") == 0;
 }
 
-static int check_tcp(const char *url, const char *rest, struct sl_error *err)
+/* @why_not says why it must be on this machine. */
+static int check_tcp(
+	const char *url, const char *rest, const char *why_not, struct sl_error *err)
 {
 	const char *colon = strrchr(rest, ':');
 	char host[256], *end;
@@ -52,11 +54,9 @@ static int check_tcp(const char *url, const char *rest, struct sl_error *err)
 	host[colon - rest] = 0;
 	if (!is_loopback(host))
 		return sl_fail(err, SL_EDENIED,
-			"'%s' is not on this machine, and connections are not encrypted yet "
-			"(TLS isn't there yet): listen on tcp://127.0.0.1:%lu or on ipc://, "
-			"and "
-			"reach it from elsewhere through ssh -L",
-			url, port);
+			"'%s' is not on this machine, and %s: listen on tcp://127.0.0.1:%lu or "
+			"on ipc://, and reach it from elsewhere through ssh -L",
+			url, why_not, port);
 	return 0;
 }
 
@@ -65,13 +65,25 @@ int sl_address_check_listen(const char *url, struct sl_error *err)
 	if (has_prefix(url, "ipc://"))
 		return check_ipc(url, url + strlen("ipc://"), err);
 	if (has_prefix(url, "tcp://"))
-		return check_tcp(url, url + strlen("tcp://"), err);
+		return check_tcp(url, url + strlen("tcp://"),
+			"connections are not encrypted yet (TLS isn't there yet)", err);
 	if (has_prefix(url, "tls+tcp://"))
 		return sl_fail(err, SL_EDENIED,
 			"'%s': TLS isn't there yet; listen on ipc:// or tcp://127.0.0.1:PORT",
 			url);
 	return sl_fail(err, SL_EINVALID,
 		"'%s' is no address; ipc:///PATH and tcp://127.0.0.1:PORT are", url);
+}
+
+int sl_address_check_metrics(const char *url, struct sl_error *err)
+{
+	if (has_prefix(url, "ipc://"))
+		return check_ipc(url, url + strlen("ipc://"), err);
+	if (has_prefix(url, "tcp://"))
+		return check_tcp(url, url + strlen("tcp://"),
+			"metrics are shown to whoever connects", err);
+	return sl_fail(err, SL_EINVALID,
+		"'%s' is no address; off, ipc:///PATH and tcp://127.0.0.1:PORT are", url);
 }
 
 int sl_address_make_directory(

@@ -13,6 +13,7 @@
 #include "agent/jobs.h"
 #include "agent/loop.h"
 #include "agent/notify.h"
+#include "agent/observer.h"
 #include "agent/options.h"
 #include "agent/privilege.h"
 #include "agent/pulse.h"
@@ -36,6 +37,8 @@ struct agent {
 	struct sl_jobs *jobs;
 	struct sl_service *service;
 	struct sl_pulse *pulse;
+	struct sl_metrics metrics;
+	struct sl_observer *observer; /* NULL: nobody may look */
 	struct sl_loop_timer *drain;
 	struct sl_notify *notify;
 	char bound[256];  /* the first address */
@@ -325,6 +328,25 @@ static int listen_on(struct agent *agent, const char *url, char *out_bound, size
 	return result;
 }
 
+static int listen_for_observers(struct agent *agent, struct sl_error *err)
+{
+	const struct sl_options *options = agent->options;
+	char bound[256];
+	int result;
+
+	if (!options->metrics)
+		return 0;
+	agent->metrics = (struct sl_metrics){agent->loop, agent->jobs, agent->service,
+		options->max_tasks, options->max_queued};
+	result = sl_address_make_directory(options->metrics, &agent->privilege, err);
+	if (result == 0)
+		result = sl_observer_new(agent->loop, options->metrics, &agent->metrics,
+			agent->pulse, bound, sizeof(bound), &agent->observer, err);
+	if (result == 0)
+		sl_log(SL_LOG_NOTICE, "metrics address=%s", bound);
+	return result;
+}
+
 static int listen_all(struct agent *agent, struct sl_error *err)
 {
 	char bound[sizeof(agent->bound)];
@@ -333,6 +355,8 @@ static int listen_all(struct agent *agent, struct sl_error *err)
 	for (size_t i = 0; i < agent->options->n_listen && result == 0; i++)
 		result = listen_on(agent, agent->options->listen[i],
 			i == 0 ? agent->bound : bound, sizeof(bound), err);
+	if (result == 0)
+		result = listen_for_observers(agent, err);
 	return result;
 }
 
@@ -386,6 +410,7 @@ int sl_agent_run(int argc, char **argv, struct sl_options *options)
 	result = run(&agent, &err);
 	if (result < 0)
 		sl_log(SL_LOG_ERROR, "%s", err.text);
+	sl_observer_free(agent.observer);
 	sl_pulse_free(agent.pulse);
 	sl_service_free(agent.service);
 	sl_jobs_free(agent.jobs);

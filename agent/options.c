@@ -134,6 +134,18 @@ static int set_allow_uids(struct sl_options *options, const char *text, struct s
 	return result;
 }
 
+static int set_metrics(struct sl_options *options, const char *text, struct sl_error *err)
+{
+	int result;
+
+	if (strcmp(text, "off") == 0) {
+		free(sl_steal(options->metrics));
+		return 0;
+	}
+	result = sl_address_check_metrics(text, err);
+	return result < 0 ? result : set_text(&options->metrics, text, err);
+}
+
 static int set_log_level(struct sl_options *options, const char *text, struct sl_error *err)
 {
 	if (!sl_log_level_from_name(text, &options->log_level))
@@ -227,6 +239,11 @@ static void clear_allow_uids(struct sl_options *options)
 	options->n_allow_uids = 0;
 }
 
+static bool get_metrics(const struct sl_options *options, size_t i, struct sl_buffer *out)
+{
+	return get_text(options->metrics ? options->metrics : "off", i, out);
+}
+
 static bool get_log_level(const struct sl_options *options, size_t i, struct sl_buffer *out)
 {
 	return get_text(sl_log_level_name(options->log_level), i, out);
@@ -255,6 +272,7 @@ static const struct option table[] = {
 	{"state_dir", false, set_state_dir, get_state_dir, NULL},
 	{"drain", true, set_drain, get_drain, NULL},
 	{"log_level", true, set_log_level, get_log_level, NULL},
+	{"metrics", false, set_metrics, get_metrics, NULL},
 	{"ready_fd", false, set_ready_fd, get_ready_fd, NULL},
 };
 
@@ -450,6 +468,7 @@ void sl_options_deinit(struct sl_options *options)
 	free(options->user);
 	free(options->state_dir);
 	free(options->authorized_keys);
+	free(options->metrics);
 	for (size_t i = 0; i < N_OPTIONS; i++)
 		free(options->origins[i]);
 	*options = (struct sl_options){0};

@@ -23,6 +23,7 @@ struct sl_options {
 	char *user; /* NULL: who we are */
 	char *state_dir;
 	char *authorized_keys;
+	char *metrics; /* where to show them; NULL: nowhere */
 	size_t max_tasks;
 	size_t max_queued;
 	size_t prefork;

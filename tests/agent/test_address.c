@@ -34,6 +34,20 @@ START_TEST(elsewhere_is_refused_with_what_to_do)
 }
 END_TEST
 
+START_TEST(metrics_are_not_shown_elsewhere)
+{
+	struct sl_error err;
+
+	ck_assert_int_eq(sl_address_check_metrics("tcp://127.0.0.1:0", NULL), 0);
+	ck_assert_int_eq(sl_address_check_metrics("ipc:///run/metrics.sock", NULL), 0);
+	ck_assert_int_eq(sl_address_check_metrics("tcp://0.0.0.0:9117", &err), SL_EDENIED);
+	ck_assert_ptr_nonnull(strstr(err.text, "metrics are shown to whoever connects"));
+	ck_assert_ptr_nonnull(strstr(err.text, "tcp://127.0.0.1:9117"));
+	ck_assert_int_eq(sl_address_check_metrics("9117", &err), SL_EINVALID);
+	ck_assert_int_eq(sl_address_check_metrics("tls+tcp://127.0.0.1:1", &err), SL_EINVALID);
+}
+END_TEST
+
 START_TEST(what_is_no_address_is_said_to_be_none)
 {
 	static const char *const wrong[] = {"", "agent.sock", "ipc://agent.sock", "tcp://",
@@ -72,5 +86,5 @@ START_TEST(the_socket_gets_a_directory_but_not_a_tree)
 END_TEST
 
 SL_CHECK_MAIN("address", this_machine_is_where_the_agent_may_listen,
-	elsewhere_is_refused_with_what_to_do, what_is_no_address_is_said_to_be_none,
-	the_socket_gets_a_directory_but_not_a_tree)
+	elsewhere_is_refused_with_what_to_do, metrics_are_not_shown_elsewhere,
+	what_is_no_address_is_said_to_be_none, the_socket_gets_a_directory_but_not_a_tree)

@@ -312,6 +312,26 @@ START_TEST(a_dump_says_where_each_value_is_from)
 }
 END_TEST
 
+START_TEST(metrics_are_shown_nowhere_unless_it_is_said_where)
+{
+	const char *path = write_config("\nmetrics: tcp://127.0.0.1:9117\n");
+
+	ck_assert_int_eq(PARSE("--name", "here"), 0);
+	ck_assert_ptr_null(options.metrics);
+	sl_options_deinit(&options);
+	ck_assert_int_eq(PARSE("--config", path), 0);
+	ck_assert_str_eq(options.metrics, "tcp://127.0.0.1:9117");
+	sl_options_deinit(&options);
+	ck_assert_int_eq(PARSE("--config", path, "--metrics", "off"), 0);
+	ck_assert_ptr_null(options.metrics);
+	sl_options_deinit(&options);
+	ck_assert_int_eq(PARSE("--metrics", "tcp://192.0.2.1:9117"), SL_EDENIED);
+	ck_assert_ptr_nonnull(strstr(err.text, "metrics: "));
+	sl_options_deinit(&options);
+	unlink(path);
+}
+END_TEST
+
 START_TEST(a_dump_can_be_read_again)
 {
 	struct sl_buffer text = SL_BUFFER_INIT;
@@ -374,5 +394,5 @@ SL_CHECK_MAIN("options", without_flags_the_defaults_hold, flags_are_taken_in_bot
 	files_beside_the_file_come_after_it_in_order,
 	the_environment_stands_between_file_and_flags,
 	what_is_wrong_in_the_environment_is_named, check_and_dump_read_everything_first,
-	a_dump_says_where_each_value_is_from, a_dump_can_be_read_again,
-	what_can_change_is_adopted_and_the_rest_is_named)
+	a_dump_says_where_each_value_is_from, metrics_are_shown_nowhere_unless_it_is_said_where,
+	a_dump_can_be_read_again, what_can_change_is_adopted_and_the_rest_is_named)
