@@ -128,7 +128,9 @@ int sl_job_new(struct sl_job_home *home, struct sl_record *record, struct sl_byt
 
 	if (!job)
 		return sl_fail(err, SL_ENOMEM, "no memory for a job");
+	sl_buffer_append(&job->task, record->id.bytes, sizeof(record->id.bytes));
 	if (!sl_buffer_append(&job->task, task.data, task.size)) {
+		sl_buffer_deinit(&job->task);
 		free(job);
 		return sl_fail(err, SL_ENOMEM, "no memory for a task of %zu bytes", task.size);
 	}

@@ -15,7 +15,8 @@
 struct sl_error;
 
 enum sl_link_kind {
-	SL_LINK_TASK = 1, /* to the worker: bytes an encoded task; number: its first credit */
+	SL_LINK_TASK = 1, /* to the worker: bytes: the job's id, then an encoded task; number:
+	                   * its first credit */
 	SL_LINK_STOP,     /* to the worker: end the task; bytes say why */
 	SL_LINK_CREDIT,   /* to the worker: so many bytes more may be sent */
 	SL_LINK_BATCH,    /* from the worker: number events end to end in bytes */

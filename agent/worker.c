@@ -321,15 +321,22 @@ static int apply_workdir(const struct sl_task *task, struct sl_error *err)
 	return 0;
 }
 
-/* Reads the task and becomes what it asks for. */
+/* Reads the job's id and the task, and becomes what it asks for. */
 static int set_up_task(struct worker *self, struct sl_bytes bytes, struct sl_error *err)
 {
+	struct sl_job_id job;
 	int result;
 
 	self->parcel = sl_parcel_new(SL_MAX_PARCEL_BYTES);
 	if (!self->parcel)
 		return sl_fail(err, SL_ENOMEM, "no memory for the task");
+	if (bytes.size < sizeof(job.bytes))
+		return sl_fail(err, SL_EPROTOCOL, "a task without its job's id");
+	memcpy(job.bytes, bytes.data, sizeof(job.bytes));
+	bytes.data += sizeof(job.bytes);
+	bytes.size -= sizeof(job.bytes);
 	result = sl_task_decode(bytes, self->parcel, &self->task, err);
+	self->task.job = job;
 	if (result == 0)
 		result = apply_env(&self->task.env, err);
 	if (result == 0)

@@ -9,7 +9,15 @@
 #include "common/base.h"
 #include "common/parcel.h"
 
+/* A job's id: chosen by the controller, at random. */
+#define SL_JOB_ID_SIZE 16
+#define SL_JOB_ID_TEXT (2 * SL_JOB_ID_SIZE + 1)
+struct sl_job_id {
+	uint8_t bytes[SL_JOB_ID_SIZE];
+};
+
 struct sl_task {
+	struct sl_job_id job; /* which one it is for an agent: beside the task on the wire */
 	struct sl_bytes name;
 	struct sl_value function; /* SL_VALUE_FUNCTION; text when it came from outside */
 	struct sl_value params;   /* tables, or nil */
@@ -35,8 +43,5 @@ struct sl_task {
 	} meta;
 };
 
-/* A job's id: chosen by the controller, at random. */
-#define SL_JOB_ID_SIZE 16
-struct sl_job_id {
-	uint8_t bytes[SL_JOB_ID_SIZE];
-};
+/* Writes it as hex digits. */
+void sl_job_id_format(const struct sl_job_id *id, char out[SL_JOB_ID_TEXT]);

@@ -22,7 +22,7 @@ struct cancel {
 
 static void begin_row(struct cancel *cancel)
 {
-	char id[2 * SL_JOB_ID_SIZE + 1];
+	char id[SL_JOB_ID_TEXT];
 
 	sl_job_id_format(&cancel->job->id, id);
 	sl_report_row(cancel->report, 0);

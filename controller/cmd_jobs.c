@@ -35,7 +35,7 @@ static void put_ms(struct jobs *jobs, const char *key, int64_t us)
 static void row(void *ctx, size_t i, const struct sl_job_row *row)
 {
 	struct jobs *jobs = ctx;
-	char id[2 * SL_JOB_ID_SIZE + 1];
+	char id[SL_JOB_ID_TEXT];
 
 	sl_job_id_format(&row->job, id);
 	sl_report_row(jobs->report, i);

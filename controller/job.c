@@ -15,13 +15,7 @@ void sl_job_id_make(struct sl_job_id *out)
 	sl_random(out->bytes, sizeof(out->bytes));
 }
 
-void sl_job_id_format(const struct sl_job_id *id, char out[2 * SL_JOB_ID_SIZE + 1])
-{
-	for (size_t i = 0; i < SL_JOB_ID_SIZE; i++)
-		snprintf(out + 2 * i, 3, "%02x", id->bytes[i]);
-}
-
-int sl_job_id_prefix(const char *text, char out[2 * SL_JOB_ID_SIZE + 1], struct sl_error *err)
+int sl_job_id_prefix(const char *text, char out[SL_JOB_ID_TEXT], struct sl_error *err)
 {
 	size_t n = strlen(text);
 
@@ -36,7 +30,7 @@ int sl_job_id_prefix(const char *text, char out[2 * SL_JOB_ID_SIZE + 1], struct 
 
 bool sl_job_id_parse(const char *text, struct sl_job_id *out)
 {
-	char digits[2 * SL_JOB_ID_SIZE + 1];
+	char digits[SL_JOB_ID_TEXT];
 
 	if (strlen(text) != 2 * SL_JOB_ID_SIZE || sl_job_id_prefix(text, digits, NULL))
 		return false;

@@ -18,7 +18,7 @@ struct sl_job {
 	const char *task;   /* borrowed */
 	const char *target; /* borrowed */
 	struct sl_job_id id;
-	char id_text[2 * SL_JOB_ID_SIZE + 1];
+	char id_text[SL_JOB_ID_TEXT];
 	uint64_t attempt;     /* from 1 */
 	bool allowed_to_fail; /* it failed, and max_fail allows it */
 	bool begun;           /* it was handed to an agent, or tried to be */
@@ -36,13 +36,10 @@ struct sl_job {
 /* A new job id, at random. */
 void sl_job_id_make(struct sl_job_id *out);
 
-/* 32 hex digits. */
-void sl_job_id_format(const struct sl_job_id *id, char out[2 * SL_JOB_ID_SIZE + 1]);
-
 /* Reads @text as the beginning of an id, 1 to 32 hex digits of either case, into 32 lower case
  * ones at most. SL_EINVALID for anything else. */
 int sl_job_id_prefix(
-	const char *text, char out[2 * SL_JOB_ID_SIZE + 1], struct sl_error *err) sl_must_check;
+	const char *text, char out[SL_JOB_ID_TEXT], struct sl_error *err) sl_must_check;
 
 /* 32 hex digits; false for anything else. */
 bool sl_job_id_parse(const char *text, struct sl_job_id *out);

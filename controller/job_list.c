@@ -49,7 +49,7 @@ struct sl_survey sl_job_list_survey(struct sl_job_list *list)
 }
 
 struct search {
-	char prefix[2 * SL_JOB_ID_SIZE + 1];
+	char prefix[SL_JOB_ID_TEXT];
 	size_t n_found;
 	struct sl_job_found found;
 	struct sl_error why; /* code 0: the agent was asked */
@@ -58,7 +58,7 @@ struct search {
 static void look_at(void *ctx, size_t i, const struct sl_job_row *row)
 {
 	struct search *search = ctx;
-	char id[2 * SL_JOB_ID_SIZE + 1];
+	char id[SL_JOB_ID_TEXT];
 
 	(void)i;
 	sl_job_id_format(&row->job, id);

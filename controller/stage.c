@@ -192,6 +192,7 @@ static struct sl_workflow_context context_of(
 	return (struct sl_workflow_context){
 		.agent = job ? job->target : NULL,
 		.attempt = job ? job->attempt : 0,
+		.job = job && job->begun ? job->id_text : NULL,
 		.params = stage->step->task.params,
 		.deps = stage->deps,
 	};

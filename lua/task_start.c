@@ -37,8 +37,12 @@ static void set_workdir(lua_State *L, struct sl_bytes workdir)
 
 static void push_this(lua_State *L, const struct sl_task *task)
 {
-	lua_createtable(L, 0, 4);
+	char job[SL_JOB_ID_TEXT];
+
+	sl_job_id_format(&task->job, job);
+	lua_createtable(L, 0, 5);
 	set_text(L, "name", task->name);
+	set_text(L, "job", sl_bytes_of(job));
 	set_text(L, "agent", task->meta.agent);
 	lua_pushinteger(L, task->meta.attempt > 0 ? (lua_Integer)task->meta.attempt : 1);
 	lua_setfield(L, -2, "attempt");

@@ -110,6 +110,7 @@ int sl_workflow_pack_chunk(const char *chunk, const char *file, const char *name
 struct sl_workflow_context {
 	const char *agent;      /* this.agent; NULL: none yet */
 	uint64_t attempt;       /* this.attempt; 0: none yet */
+	const char *job;        /* this.job; NULL: none yet */
 	struct sl_value params; /* as packed */
 	struct sl_value deps;   /* a table: outputs by the name of the task; or nil */
 };

@@ -55,6 +55,10 @@ static void push_this(lua_State *L, const struct question *q)
 		lua_pushstring(L, q->context->agent);
 		lua_setfield(L, -2, "agent");
 	}
+	if (q->context->job) {
+		lua_pushstring(L, q->context->job);
+		lua_setfield(L, -2, "job");
+	}
 	if (q->context->attempt > 0) {
 		lua_pushinteger(L, (lua_Integer)q->context->attempt);
 		lua_setfield(L, -2, "attempt");

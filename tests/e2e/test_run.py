@@ -121,6 +121,24 @@ log.warn({ only = "fields" })""", "--log-level", "debug"), 0)
                                      r'inside={"inside":"<cycle>"} null=null')
         self.assertIn('web-01 │ warning:  only="fields"', result.out)
 
+    def test_a_task_knows_what_it_is(self):
+        agent = self.agent()
+        path = self.workflow("""
+task("t"):delegate_to("web-01"):retries(1, { backoff = "20ms" }):command(function(this)
+  if this.attempt == 1 then error("again") end
+  return true, "", this
+end):on_success(function(this) print("here: " .. this.job .. " " .. this.agent .. " " .. this.attempt) end)
+  :build()""")
+        result = self.assertExit(self.sloth("run", path, "-o", "json", agents=[agent]), 0)
+        (task,) = result.json()["tasks"]
+        workdir = task["outputs"].pop("workdir")
+        self.assertTrue(workdir.startswith("/"), workdir)
+        self.assertEqual(task["outputs"], {"name": "t", "agent": "web-01", "attempt": 2,
+                                           "job": task["job"]})
+        self.assertIn("here: %s web-01 2" % task["job"], result.err)
+        jobs = self.sloth("jobs", "web-01", "-o", "jsonl", agents=[agent]).jsonl()
+        self.assertEqual(jobs[0]["job"], task["job"])
+
     def test_json_null_stays_null(self):
         path = self.workflow("""
 local a = task("a"):delegate_to("web-01"):command(function()
