@@ -2,47 +2,9 @@
 
 /*
  * JSON: for programs. `-o json` writes one document at the end, `-o jsonl` one
- * object a line as it happens and a last one that sums up. Keys are only ever
- * added.
- *
- * The document, and with "event":"summary" in front the last line:
- *   run          the run's id; "" for none
- *   workflow     its name; "" for none
- *   ok           exit is 0
- *   exit         the exit status
- *   duration_ms  of the whole run
- *   tasks        one object for each task on each target:
- *     task, target
- *     job          32 hex digits; "" when it never began
- *     state        done failed crashed timeout cancelled detached lost unknown
- *                  unreachable refused stopped skipped
- *     attempt      the last one's number, from 1; 0 when it never began
- *     allowed_to_fail  it failed, and the workflow's max_fail allows it
- *     message      the task's own, or why it ended so
- *     outputs      what it returned; null for nothing
- *     error        what it raised; null for nothing
- *     traceback    null for none
- *     duration_ms  from here; 0 when it never began
- *     logs         (document only) its log and output lines, in order, as the
- *                  objects below without task, target and job; at most 64 MiB
- *                  of them, logs_dropped says how many more there were
- *
- * A line has event, time (UTC), task, target, job, number (of the event in its
- * job), and by event:
- *   state    state why by
- *   log      level goroutine message fields (what it was given as a table; missing for
- *            nothing)
- *   out      stream ("stdout", "stderr") goroutine text
- *   task     id pool goroutine success values error traceback wait_ms run_ms
- *   pool     name workers active completed failed queued submitted rejected
- *            capacity peak_active wait_ms_avg run_ms_avg closed
- *   result   ok message outputs error traceback duration_ms cpu_ms
- *            peak_memory_bytes goroutines failed_goroutines
- *   dropped  bytes lines
- *   ended    (no time, no number) state message, as in tasks: always the job's last
- *   note     (no job) target text: the connection went, the agent is busy
- *
- * Texts that are no UTF-8: controller/json.h says what becomes of them.
+ * object a line as it happens and a last one that sums up. sloth(1) says what is in
+ * them, under JSON; a test holds that page and this file against each other. Keys
+ * are only ever added.
  */
 
 #include <stdlib.h>

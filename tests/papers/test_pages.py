@@ -6,6 +6,7 @@ A page documents something by a line that begins with it in bold: an option
 (*--listen*), a key (*max_tasks*:), a function (*goroutine.spawn*().
 """
 
+import json
 import os
 import re
 import shutil
@@ -123,6 +124,30 @@ class Pages(unittest.TestCase):
                 self.same(flags_of_help(run(SLOTH, name, "--help")),
                           own | flags_in_common(text, name), "sloth.1")
 
+    def test_what_a_run_writes_as_json(self):
+        text = section(page("sloth.1"), "JSON")
+        document, lines = json_of_a_run()
+        self.same(document, headwords_with_colon(section(text, "The document")), "sloth.1")
+        for task in document["tasks"]:
+            self.same(set(task) - {"logs_dropped"},
+                      headwords_with_colon(section(text, "A task in it")), "sloth.1")
+        events = {}
+        for line in lines:
+            if line["event"] != "summary":
+                events.setdefault(line["event"], set()).update(line)
+        summary = lines[-1]
+        self.assertEqual(set(summary) - {"event"}, set(document))
+        self.assertEqual(set(summary["tasks"][0]), set(document["tasks"][0]) - {"logs"})
+        in_page = fields_of_lines(section(text, "Lines of jsonl"))
+        # What takes a lost connection, or more output than a test should make.
+        self.assertEqual(set(in_page) - set(events), {"note", "dropped"})
+        for name, keys in events.items():
+            with self.subTest(event=name):
+                always = {"event", "task", "target"}
+                if name != "ended":
+                    always |= {"job", "time", "number"}
+                self.same(keys - always, in_page[name], "sloth.1")
+
     def test_environment(self):
         known = page("sloth.1") + page("sloth-agent.8")
         names = set()
@@ -211,7 +236,30 @@ class Pages(unittest.TestCase):
 
 
 def headwords_with_colon(text):
-    return re.findall(r"^\*([a-z_]+)\*:", text, re.M)
+    lines = re.findall(r"^(\*[a-z_]+\*(?:, \*[a-z_]+\*)*):", text, re.M)
+    return [word for line in lines for word in re.findall(r"[a-z_]+", line)]
+
+
+def fields_of_lines(text):
+    """event → the fields, in italics, that the page has under it."""
+    parts = re.split(r"^\*([a-z]+)\*$", text, flags=re.M)
+    return {event: set(re.findall(r"\b_([a-z_]+)_(?![a-z])", body.split("\n\n")[0]))
+            for event, body in zip(parts[1::2], parts[2::2])}
+
+
+def json_of_a_run():
+    """The document and the lines of a run in which everything happens."""
+    chunk = """
+        print("out") log.info("line", { field = 1 })
+        goroutine.pool_create("p", { workers = 1 })
+        goroutine.pool_submit("p", function() return 1 end)
+        goroutine.pool_wait("p") goroutine.pool_close("p")
+        goroutine.await(goroutine.async(function() error("e") end))
+        return true, "m", { n = 1 }"""
+    env = dict(os.environ, SLOTH_AGENT_PROGRAM=AGENT)
+    argv = [SLOTH, "exec", "local", "-e", chunk, "-o"]
+    return (json.loads(run(*argv, "json", env=env)),
+            [json.loads(line) for line in run(*argv, "jsonl", env=env).splitlines()])
 
 
 def called(text):
