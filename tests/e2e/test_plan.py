@@ -96,5 +96,84 @@ task("slow"):command(function() goroutine.sleep(30000) end):timeout("200ms")
         self.assertExit(self.sloth("check", path), 2)
 
 
+class Mistakes(Case):
+    """What sloth check says of a file that can't run: where it is, and what to do; nothing ran."""
+
+    # Text of the file; then what is said behind "workflow.sloth:".
+    MISTAKES = (
+        ("task('a'\n  :command(function() end)", r"2: '\)' expected"),
+        ("local function f(x) return x.y.z end\nf({})", r"1: attempt to index .*called from .*:2"),
+        ("local x = require('no_such_module')", r"1: module 'no_such_module' not found"),
+        ("\x1bLua", r" it is compiled Lua: a workflow is sent as text"),
+        ("local x = 1", r" it defines no task: begin one with task"),
+        ("TASK\n  :comand(1):build()", r"2: task 'a': unknown method 'comand'; did you mean 'command'"),
+        ("TASK:timeout('5 parsecs'):build()", r"1: task 'a': timeout: bad duration '5 parsecs': write 500ms"),
+        ("TASK:retries(1, { backof = '1s' }):build()", r"1: task 'a': retries: .*did you mean 'backoff'"),
+        ("TASK:limits({ memory = 'lots' }):build()", r"1: task 'a': limits: memory: .*write \"512M\""),
+        ("TASK:env({ ['A=B'] = 'x' }):build()", r"1: task 'a': env: 'A=B' can't be a variable's name"),
+        ("TASK:delegate_to({}):build()", r"1: task 'a': delegate_to: the list of targets is empty"),
+        ("TASK:delegate_to('web-99'):build()", r"1: task 'a': no agent is called 'web-99'.*add it with -a"),
+        ("TASK:delegate_to('@web'):build()", r"1: task 'a': no agent is in group '@web'.*agents.yaml"),
+        ("task('a'):build()", r"1: task 'a': it has no command: say :command"),
+        ("TASK", r"1: task 'a': it is never built: end it with :build"),
+        ("TASK:build()\nTASK:build()", r"2: there is a task 'a' already, from .*:1: give one"),
+        ("local t = TASK:build()\nt:timeout('1s')", r"2: task 'a': timeout: it is built already"),
+        ("local t = TASK\nt.timeout('1s')", r"2: timeout: call it with a colon"),
+        ("TASK:depends_on('b'):build()\ntask('b'):command(print_it):depends_on('a'):build()"
+         "\nfunction print_it() end", r"2: task 'b': command: expected a function .*got nil"),
+        ("TASK:depends_on('b'):build()\ntask('b'):command('true'):depends_on('a'):build()",
+         r"1: task 'a': it depends on itself: a -> b -> a"),
+        ("TASK:build()\ntask('bb'):command('true'):depends_on('ab'):build()",
+         r"2: task 'bb': it depends on 'ab', which is no task; did you mean 'a'"),
+        ("local a = TASK:build()\nworkflow.define('w'):tasks({ a }):config({ max_paralel = 1 })",
+         r"2: workflow 'w': config: .*did you mean 'max_parallel'"),
+        ("local a = TASK:build()\nworkflow.define('w'):tasks({ a, b, a })",
+         r"2: workflow 'w': tasks: .*without holes"),
+        ("local a = TASK:build()\nworkflow.define('w', { task = { a } })",
+         r"2: workflow 'w': unknown method 'task'; did you mean 'tasks'"),
+        ("local a = TASK:build()\nworkflow.define('v'):tasks({ a })\nworkflow.define('w'):tasks({ a })",
+         r" it defines 2 workflows \(v, w\): choose one with -w"),
+        ("local f = io.open('/dev/null')\ntask('a'):command(function() return f end):build()",
+         r"2: task 'a': cannot send upvalue 'f' to an agent: open file"),
+        ("task('a'):command(function() task('b') end):build()",
+         r"1: task 'a': cannot send global 'task' to an agent: it defines tasks"),
+        ("task('a'):command(function() return require('broken') end):build()",
+         r"1: task 'a': .*broken\.lua:1: unexpected symbol"),
+    )
+
+    def test_each_names_its_place_and_a_way_out(self):
+        (self.place / "broken.lua").write_text("return }")
+        for text, what in self.MISTAKES:
+            with self.subTest(text):
+                path = self.workflow(text.replace("TASK", "task('a'):command('touch ran')"))
+                result = self.assertExit(self.sloth("check", path), 2)
+                self.assertRegex(result.err, r"^sloth: \S*workflow\.sloth:" + what)
+                self.assertEqual(result.out, "")
+                self.assertExit(self.sloth("run", path), 2)
+        self.assertFalse((self.place / "ran").exists())
+
+    def test_what_the_command_line_brings_is_checked_too(self):
+        path = self.workflow("task('a'):params({ v = values.list[2].name })"
+                             ":command(function() end):build()")
+        values = self.place / "values.yaml"
+        values.write_text("list: [1, { name: x }]\n")
+        self.assertExit(self.sloth("check", path, "-v", values, "-p", "k=v"), 0)
+        values.write_text("list: [1,\nb: }")
+        for flags, what in ((("-v", values), r"values\.yaml:2: "),
+                            (("-v", "nowhere.yaml"), "nowhere.yaml"),
+                            (("-v", values, "-p", "k"), "--param 'k' is not KEY=VALUE"),
+                            ((), r"workflow\.sloth:1: attempt to index")):
+            with self.subTest(flags):
+                result = self.assertExit(self.sloth("check", path, *flags), 2)
+                self.assertRegex(result.err, what)
+        path = self.workflow("task('abc'):command(function() end):build()")
+        for flags, what in ((("-t", "abd"), "no task is called 'abd'; did you mean 'abc'"),
+                            (("-w", "x"), "no workflow 'x' in it"),
+                            (("-d", "web-99"), "no agent is called 'web-99'")):
+            with self.subTest(flags):
+                result = self.assertExit(self.sloth("check", path, *flags), 2)
+                self.assertIn(what, result.err)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
