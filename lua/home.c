@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "lua/catalog.h"
+#include "lua/compiled.h"
 #include "lua/image.h"
 #include "lua/late.h"
 #include "lua/modules.h"
@@ -14,6 +15,9 @@
 
 /* A task with so many goroutines is likely to have many more: an image pays. */
 #define FURNISHED_ONE_BY_ONE 2
+
+/* Most that is kept of modules that were compiled, for all states. */
+#define COMPILED_BYTES ((size_t)8 << 20)
 
 static char home_key; /* its address: the key in the registry */
 
@@ -64,6 +68,7 @@ static int l_attach(lua_State *L)
 
 	sl_late_attach(L, model->catalog);
 	sl_names_attach(L, model->names);
+	sl_compiled_attach(L, model->compiled);
 	return 0;
 }
 
@@ -210,10 +215,11 @@ int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
 	code = make(&home, model, err);
 	if (code != 0)
 		return code;
+	model->compiled = sl_compiled_new(COMPILED_BYTES);
 	model->catalog = sl_catalog_new(home.L);
 	model->names = sl_names_new(home.L);
 	sl_home_deinit(&home);
-	if (!model->catalog || !model->names)
+	if (!model->compiled || !model->catalog || !model->names)
 		return sl_fail(err, SL_ENOMEM, "not enough memory");
 	return make_spare(model, err);
 }
@@ -225,6 +231,7 @@ void sl_home_model_deinit(struct sl_home_model *model)
 	if (spare)
 		sl_home_deinit(spare);
 	free(spare);
+	sl_compiled_free(model->compiled);
 	sl_catalog_free(model->catalog);
 	sl_names_free(model->names);
 	sl_image_free(atomic_load(&model->image));

@@ -19,6 +19,7 @@
 #include "lua/handle.h"
 
 struct sl_catalog;
+struct sl_compiled;
 struct sl_error;
 struct sl_goroutine;
 struct sl_image;
@@ -29,6 +30,7 @@ struct sl_home_model {
 	struct sl_account *account;
 	size_t limit_bytes; /* of one state */
 	struct sl_catalog *catalog;
+	struct sl_compiled *compiled; /* modules that a state has required */
 	struct sl_names *names;
 	_Atomic unsigned n_made;
 	struct sl_home *_Atomic spare;  /* made in advance, for the first; NULL: taken */

@@ -4,10 +4,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "common/task.h"
 #include "lua/late.h"
-#include "lua/runtime_inside.h"
-#include "lua/sent_modules.h"
 
 /* When what a module has is made. */
 enum when {
@@ -27,7 +24,7 @@ struct module {
 /* What is looked for most comes first: late ones are searched in this order. */
 static const struct module standard[] = {
 	{LUA_GNAME, sl_open_base, AT_ONCE, NULL},
-	{LUA_LOADLIBNAME, luaopen_package, AT_ONCE, NULL},
+	{LUA_LOADLIBNAME, sl_open_package, WHOLE_LATE, sl_open_package_first},
 	{LUA_STRLIBNAME, sl_open_string, LATE, sl_open_string_first},
 	{LUA_TABLIBNAME, luaopen_table, LATE, NULL},
 	{LUA_MATHLIBNAME, sl_open_math, LATE, NULL},
@@ -49,16 +46,6 @@ static const struct module ours[] = {
 
 #define N_STANDARD (sizeof(standard) / sizeof(standard[0]))
 #define N_OURS (sizeof(ours) / sizeof(ours[0]))
-
-/* The first states are made before there is a task. */
-static const struct sl_value *modules_of_task(lua_State *L)
-{
-	const struct sl_runtime *runtime = sl_runtime_of(L);
-
-	return runtime && runtime->task ? &runtime->task->modules : NULL;
-}
-
-static const struct sl_sent_modules sent = {modules_of_task};
 
 static void open_module(lua_State *L, const struct module *module)
 {
@@ -87,7 +74,6 @@ void sl_modules_open(lua_State *L)
 		open_module(L, &standard[i]);
 	for (size_t i = 0; i < N_OURS; i++)
 		open_module(L, &ours[i]);
-	sl_sent_modules_open(L, &sent);
 }
 
 const char *sl_modules_push(lua_State *L, size_t i)

@@ -33,10 +33,12 @@ int sl_open_json(lua_State *L);
 int sl_open_log(lua_State *L);
 int sl_open_math(lua_State *L);
 int sl_open_os(lua_State *L);
+int sl_open_package(lua_State *L);
 int sl_open_string(lua_State *L);
 
 /* Each pushes what a late one has from the beginning. */
 int sl_open_goroutine_first(lua_State *L);
+int sl_open_package_first(lua_State *L);
 int sl_open_string_first(lua_State *L);
 
 /* os.execute([command]) */

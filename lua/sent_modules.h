@@ -19,6 +19,6 @@ struct sl_sent_modules {
 	const struct sl_value *(*of)(lua_State *L);
 };
 
-/* Makes require() ask @sent before it looks for files; @sent is borrowed for ever.
- * [-0, +0, m] */
+/* Has the searchers in the table package on the top, which is new, ask @sent before they look
+ * for files; @sent is borrowed for ever. [-0, +0, m] */
 void sl_sent_modules_open(lua_State *L, const struct sl_sent_modules *sent);

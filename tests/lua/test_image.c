@@ -175,7 +175,7 @@ START_TEST(a_thawed_state_is_charged_like_any_other)
 	before = atomic_load(&account.used);
 	account.limit = before + 60000;
 	ck_assert_int_eq(sl_home_init(&home, &model, NULL, NULL), 0);
-	ck_assert_uint_gt(atomic_load(&account.used), before + 20000);
+	ck_assert_uint_gt(atomic_load(&account.used), before + 12000);
 	ck_assert_int_eq(luaL_loadstring(home.L, "x = ('x'):rep(100000)"), LUA_OK);
 	ck_assert_int_eq(lua_pcall(home.L, 0, 0, 0), LUA_ERRMEM);
 	sl_home_deinit(&home);

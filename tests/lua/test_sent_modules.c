@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "lua/compiled.h"
 #include "tests/support/check_main.h"
 
 static struct sl_value string(const char *text)
@@ -31,10 +32,19 @@ static const struct sl_value *no_modules_of(lua_State *L)
 
 static const struct sl_sent_modules sent = {modules_of}, none_sent = {no_modules_of};
 
-static lua_State *open_state(void)
+static lua_State *open_state(const struct sl_sent_modules *with)
 {
 	lua_State *L = luaL_newstate();
 
+	luaL_openlibs(L);
+	lua_getglobal(L, "package");
+	sl_sent_modules_open(L, with);
+	lua_pop(L, 1);
+	return L;
+}
+
+static lua_State *open_sent(void)
+{
 	one[0] = (struct sl_pair){string("file"), string("./one.lua")};
 	one[1] = (struct sl_pair){
 		string("text"), string("local name, file = ...\nlocal M = {}\n"
@@ -47,9 +57,7 @@ static lua_State *open_state(void)
 		(struct sl_pair){string("one"), {.kind = SL_VALUE_TABLE, .table = &one_table}};
 	modules_pairs[1] = (struct sl_pair){
 		string("a.two"), {.kind = SL_VALUE_TABLE, .table = &two_table}};
-	luaL_openlibs(L);
-	sl_sent_modules_open(L, &sent);
-	return L;
+	return open_state(&sent);
 }
 
 static void check_lua(lua_State *L, const char *text)
@@ -60,7 +68,7 @@ static void check_lua(lua_State *L, const char *text)
 
 START_TEST(a_module_that_was_sent_is_found_and_loaded_once)
 {
-	lua_State *L = open_state();
+	lua_State *L = open_sent();
 
 	two[1].value = string("loaded = (loaded or 0) + 1 return 'two'");
 	check_lua(L, "local m = require('one')\n"
@@ -75,7 +83,7 @@ END_TEST
 
 START_TEST(what_was_not_sent_is_looked_for_elsewhere)
 {
-	lua_State *L = open_state();
+	lua_State *L = open_sent();
 
 	check_lua(L,
 		"package.preload.given = function() return 'given' end\n"
@@ -89,7 +97,7 @@ END_TEST
 
 START_TEST(bytecode_is_no_module)
 {
-	lua_State *L = open_state();
+	lua_State *L = open_sent();
 
 	check_lua(L, "local ok, why = pcall(require, 'a.two')\n"
 		     "assert(not ok and why:find('binary chunk', 1, true), why)");
@@ -97,12 +105,28 @@ START_TEST(bytecode_is_no_module)
 }
 END_TEST
 
+START_TEST(a_module_that_was_sent_is_compiled_once)
+{
+	struct sl_compiled *compiled = sl_compiled_new(100000);
+	char text[] = "return 1";
+	lua_State *L;
+
+	for (int i = 0; i < 3; i++) {
+		L = open_sent();
+		two[1].value = string(text);
+		sl_compiled_attach(L, compiled);
+		check_lua(L, "assert(require('a.two') == 1)");
+		lua_close(L);
+		text[sizeof(text) - 2] = '2'; /* nobody reads it any more */
+	}
+	sl_compiled_free(compiled);
+}
+END_TEST
+
 START_TEST(a_task_without_modules_finds_what_is_installed)
 {
-	lua_State *L = luaL_newstate();
+	lua_State *L = open_state(&none_sent);
 
-	luaL_openlibs(L);
-	sl_sent_modules_open(L, &none_sent);
 	check_lua(L, "assert(not pcall(require, 'one') and require('string') == string)");
 	lua_close(L);
 }
@@ -110,4 +134,4 @@ END_TEST
 
 SL_CHECK_MAIN("sent_modules", a_module_that_was_sent_is_found_and_loaded_once,
 	what_was_not_sent_is_looked_for_elsewhere, bytecode_is_no_module,
-	a_task_without_modules_finds_what_is_installed)
+	a_module_that_was_sent_is_compiled_once, a_task_without_modules_finds_what_is_installed)
