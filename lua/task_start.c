@@ -136,6 +136,8 @@ void sl_task_judge(const struct sl_outcome *outcome, struct sl_event_result *res
 	}
 	if (outcome->n_values > 1 && outcome->values[1].kind == SL_VALUE_STRING)
 		result->message = outcome->values[1].string;
-	if (outcome->n_values > 2)
+	/* What io.open() and its like put third is no output. */
+	if (outcome->n_values > 2 && !(outcome->values[0].kind == SL_VALUE_NIL &&
+					     outcome->values[2].kind == SL_VALUE_INTEGER))
 		result->outputs = outcome->values[2];
 }

@@ -58,6 +58,14 @@ START_TEST(outputs_are_in_the_result)
 	ck_assert_int_eq(outputs.kind, SL_VALUE_TABLE);
 	ck_assert_int_eq(sl_table_get(outputs.table, "n")->integer, 42);
 	task_finish(&run);
+	task_run(&run, "return false, 'x', 42");
+	ck_assert_int_eq(run.result.outputs.integer, 42);
+	task_finish(&run);
+	/* A number of the system's, and no output. */
+	task_run(&run, "return io.open('/nonexistent/x')");
+	ck_assert_int_eq(run.state, SL_STATE_FAILED);
+	ck_assert_int_eq(run.result.outputs.kind, SL_VALUE_NIL);
+	task_finish(&run);
 }
 END_TEST
 
