@@ -11,6 +11,7 @@
 
 #include "agent/address.h"
 #include "agent/jobs.h"
+#include "agent/journal.h"
 #include "agent/loop.h"
 #include "agent/notify.h"
 #include "agent/observer.h"
@@ -33,6 +34,7 @@ struct agent {
 	struct sl_trust_config trust_config;
 	struct sl_service_config service_config;
 	struct sl_loop *loop;
+	struct sl_journal *journal; /* NULL: stderr has the log */
 	struct sl_trust *trust;
 	struct sl_jobs *jobs;
 	struct sl_service *service;
@@ -71,7 +73,8 @@ static void tell_ready(struct agent *agent)
 
 	if (!agent->listening || !agent->has_workers)
 		return;
-	sl_log(SL_LOG_NOTICE, "ready name=%s address=%s", agent->options->name, agent->bound);
+	sl_journal_log(SL_JOURNAL_AGENT_READY, SL_LOG_NOTICE, NULL, "ready name=%s address=%s",
+		agent->options->name, agent->bound);
 	sl_notify_ready(agent->notify);
 	if (fd < 0)
 		return;
@@ -173,7 +176,8 @@ static void on_stop_signal(void *ctx)
 		return;
 	}
 	agent->stopping = true;
-	sl_log(SL_LOG_NOTICE, "draining running=%zu at_most=%s", sl_jobs_n_live(agent->jobs),
+	sl_journal_log(SL_JOURNAL_AGENT_STOPPING, SL_LOG_NOTICE, NULL,
+		"draining running=%zu at_most=%s", sl_jobs_n_live(agent->jobs),
 		sl_duration_format(agent->options->drain_ms, time, sizeof(time)));
 	sl_notify_stopping(agent->notify);
 	sl_service_stop_listening(agent->service);
@@ -219,9 +223,11 @@ static void reload(struct agent *agent)
 		agent->trust_config.authorized_keys = options->authorized_keys;
 		agent->trust_config.n_allow_uids = options->n_allow_uids;
 		sl_log_setup("sloth-agent", options->log_level);
-		sl_log(SL_LOG_NOTICE, "configuration read again");
+		sl_journal_log(SL_JOURNAL_RELOAD_DONE, SL_LOG_NOTICE, NULL,
+			"configuration read again");
 	} else {
-		sl_log(SL_LOG_ERROR, "configuration stays as it was: %s", err.text);
+		sl_journal_log(SL_JOURNAL_RELOAD_REFUSED, SL_LOG_ERROR, NULL,
+			"configuration stays as it was: %s", err.text);
 	}
 	sl_options_deinit(&fresh);
 }
@@ -288,10 +294,22 @@ static int make_parts_with_rights(struct agent *agent, struct sl_error *err)
 	return result;
 }
 
+/* A journal that can't be reached is a reason to tell, not to end. */
+static void open_journal(struct agent *agent)
+{
+	struct sl_error err;
+
+	if (sl_log_is_journal() &&
+		sl_journal_new(agent->loop, SL_JOURNAL_SOCKET, &agent->journal, &err) < 0)
+		sl_log(SL_LOG_WARNING, "the log has no fields: %s", err.text);
+}
+
 static int make_parts(struct agent *agent, struct sl_error *err)
 {
 	int result = sl_loop_new(&agent->loop, err);
 
+	if (result == 0)
+		open_journal(agent);
 	if (result == 0)
 		result = sl_notify_new(agent->loop, &notify_ops, agent, &agent->notify, err);
 	if (result == 0)
@@ -417,8 +435,9 @@ int sl_agent_run(int argc, char **argv, struct sl_options *options)
 	sl_trust_free(agent.trust);
 	sl_notify_free(agent.notify);
 	sl_loop_timer_free(agent.drain);
-	sl_loop_free(agent.loop);
 	if (result == 0)
 		sl_log(SL_LOG_NOTICE, "stopped");
+	sl_journal_free(agent.journal);
+	sl_loop_free(agent.loop);
 	return result < 0 || agent.lost ? 1 : 0;
 }

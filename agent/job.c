@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "agent/crew.h"
+#include "agent/journal.h"
 #include "agent/loop.h"
 #include "common/clock.h"
 #include "common/duration.h"
@@ -56,14 +57,39 @@ static void tell_news(struct sl_job *job)
 	job->home->changed(job->home->ctx, job);
 }
 
-static void log_end(const struct sl_job *job, enum sl_state state, struct sl_bytes why)
+static void log_start(const struct sl_job *job)
 {
 	const struct sl_record *record = job->record;
 
-	sl_log(SL_LOG_INFO, "task ended task=%02x%02x%02x%02x name=%.*s state=%s why=%.*s",
+	sl_journal_log(SL_JOURNAL_TASK_STARTED, SL_LOG_INFO, record,
+		"task started task=%02x%02x%02x%02x name=%.*s controller=%.*s",
 		record->id.bytes[0], record->id.bytes[1], record->id.bytes[2],
 		record->id.bytes[3], (int)record->name.size, record->name.data,
-		sl_state_name(state), (int)why.size, why.data);
+		(int)record->controller.size, record->controller.data);
+}
+
+static enum sl_journal_kind kind_of_end(enum sl_state state)
+{
+	switch (state) {
+	case SL_STATE_DONE:
+	case SL_STATE_CANCELLED:
+		return SL_JOURNAL_TASK_ENDED;
+	case SL_STATE_CRASHED:
+		return SL_JOURNAL_TASK_LOST;
+	default:
+		return SL_JOURNAL_TASK_FAILED;
+	}
+}
+
+static void log_end(const struct sl_job *job, struct sl_bytes why)
+{
+	const struct sl_record *record = job->record;
+
+	sl_journal_log(kind_of_end(record->state), SL_LOG_INFO, record,
+		"task ended task=%02x%02x%02x%02x name=%.*s state=%s why=%.*s",
+		record->id.bytes[0], record->id.bytes[1], record->id.bytes[2],
+		record->id.bytes[3], (int)record->name.size, record->name.data,
+		sl_state_name(record->state), (int)why.size, why.data);
 }
 
 static void count_end(const struct sl_job *job, enum sl_state state)
@@ -80,10 +106,10 @@ static void end(
 	if (!job->record)
 		return;
 	append_state(job, state, why, by);
-	log_end(job, state, why);
 	count_end(job, state);
 	sl_store_finish(job->home->store, job->record, state, sl_clock_wall_us(),
 		sl_clock_monotonic_ms());
+	log_end(job, why);
 	tell_news(job);
 	job->record->live = NULL;
 	job->record = NULL;
@@ -178,6 +204,7 @@ void sl_job_start(struct sl_job *job, struct sl_hand *hand)
 	if (job->timeout_ms > 0)
 		sl_loop_timer_set(job->timer, (int64_t)job->timeout_ms);
 	tell_news(job);
+	log_start(job);
 }
 
 static void condemn(struct sl_job *job, const char *why)

@@ -8,6 +8,7 @@
 
 #include "agent/answers.h"
 #include "agent/jobs.h"
+#include "agent/journal.h"
 #include "agent/loop.h"
 #include "agent/peer.h"
 #include "agent/vitals.h"
@@ -77,8 +78,9 @@ static void log_failure(
 	service->unlogged_failures++;
 	if (now_ms - service->failure_log_ms < FAILURE_LOG_MS)
 		return;
-	sl_log(SL_LOG_WARNING, "hello denied peer=%s why=%s n=%llu", sl_conn_peer(peer->conn),
-		err->text, (unsigned long long)service->unlogged_failures);
+	sl_journal_log(SL_JOURNAL_HELLO_DENIED, SL_LOG_WARNING, NULL,
+		"hello denied peer=%s why=%s n=%llu", sl_conn_peer(peer->conn), err->text,
+		(unsigned long long)service->unlogged_failures);
 	service->failure_log_ms = now_ms;
 	service->unlogged_failures = 0;
 }

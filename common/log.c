@@ -15,10 +15,12 @@ static const char *const names[] = {"error", "warning", "notice", "info", "debug
 static const char *program_name; /* immutable after the first sl_log_setup() */
 static bool for_journal;         /* immutable after the first sl_log_setup() */
 static _Atomic int threshold = SL_LOG_INFO;
+static bool (*sink)(void *ctx, const struct sl_log_line *line);
+static void *sink_ctx;
 
 /* Whether stderr is the journal's, which wants to be told how important a line is, and knows
  * itself whose it is: then JOURNAL_STREAM has its device and inode. */
-static bool is_journal(void)
+bool sl_log_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	unsigned long long device, inode;
@@ -29,13 +31,18 @@ static bool is_journal(void)
 	       found.st_ino == inode;
 }
 
-/* What stands in front of a line. */
-static int write_prefix(char *out, size_t size, enum sl_log_level level)
+int sl_log_priority(enum sl_log_level level)
 {
 	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG};
 
+	return priorities[level];
+}
+
+/* What stands in front of a line. */
+static int write_prefix(char *out, size_t size, enum sl_log_level level)
+{
 	if (for_journal)
-		return snprintf(out, size, "<%d>", priorities[level]);
+		return snprintf(out, size, "<%d>", sl_log_priority(level));
 	return snprintf(
 		out, size, "%s: %s: ", program_name ? program_name : "sloth", names[level]);
 }
@@ -44,7 +51,7 @@ void sl_log_setup(const char *program, enum sl_log_level level)
 {
 	if (!program_name) {
 		program_name = program;
-		for_journal = is_journal();
+		for_journal = sl_log_is_journal();
 	}
 	threshold = (int)level;
 }
@@ -62,27 +69,58 @@ static void make_printable(char *line, size_t n)
 			line[i] = '?';
 }
 
-void sl_log(enum sl_log_level level, const char *fmt, ...)
+/* Writes the line to the sink or to stderr. */
+static void put(enum sl_log_level level, const struct sl_log_field *fields, size_t n_fields,
+	const char *fmt, va_list args)
 {
 	char line[1024];
-	int saved = errno;
-	va_list args;
-	int n;
+	int start, n;
 
-	if (!sl_log_on(level))
-		return;
-	n = write_prefix(line, sizeof(line), level);
-	va_start(args, fmt);
+	start = n = write_prefix(line, sizeof(line), level);
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, args);
-	va_end(args);
 	if (n > (int)sizeof(line) - 2)
 		n = (int)sizeof(line) - 2;
 	make_printable(line, (size_t)n);
+	if (sink && sink(sink_ctx, &(struct sl_log_line){level, line + start,
+					   (size_t)(n - start), fields, n_fields}))
+		return;
 	line[n++] = '\n';
 	/* Nobody is left to be told when stderr itself is gone. */
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
-		errno = saved;
+		return;
+}
+
+void sl_log(enum sl_log_level level, const char *fmt, ...)
+{
+	int saved = errno;
+	va_list args;
+
+	if (!sl_log_on(level))
+		return;
+	va_start(args, fmt);
+	put(level, NULL, 0, fmt, args);
+	va_end(args);
 	errno = saved;
+}
+
+void sl_log_fields(enum sl_log_level level, const struct sl_log_field *fields, size_t n_fields,
+	const char *fmt, ...)
+{
+	int saved = errno;
+	va_list args;
+
+	if (!sl_log_on(level))
+		return;
+	va_start(args, fmt);
+	put(level, fields, n_fields, fmt, args);
+	va_end(args);
+	errno = saved;
+}
+
+void sl_log_set_sink(bool (*new_sink)(void *ctx, const struct sl_log_line *line), void *ctx)
+{
+	sink = new_sink;
+	sink_ctx = ctx;
 }
 
 const char *sl_log_level_name(enum sl_log_level level)

@@ -111,6 +111,12 @@ class Pages(unittest.TestCase):
         # A descriptor makes sense on a command line only.
         self.assertEqual(sorted(in_file), sorted(keys - {"ready_fd"}))
 
+    def test_ids_of_log_lines(self):
+        ids = re.findall(r'"([0-9a-f]{32})"', table("agent/journal.c", "ids"))
+        in_page = re.findall(r"^\|  ([0-9a-f]{32})$", section(page("sloth-agent.8"), "LOG"), re.M)
+        self.same(ids, in_page, "sloth-agent.8")
+        self.assertEqual(len(set(ids)), len(ids))
+
     def test_commands_of_sloth(self):
         in_page = re.findall(r"^## sloth ([a-z]+)", page("sloth.1"), re.M)
         self.same(commands(), in_page, "sloth.1")

@@ -106,7 +106,7 @@ cat >/tmp/workflow.sloth <<-'LUA'
 	  return true, "from afar", { user = this.user }
 	end):delegate_to("here"):build()
 LUA
-there sloth keygen /tmp/far.key >/tmp/far.pub
+there sloth keygen /tmp/far.key -c far
 from_afar() {
 	there sloth run /tmp/workflow.sloth -a here=tcp://10.77.0.1:7117 --key-file /tmp/far.key
 }
@@ -118,6 +118,20 @@ systemctl stop forward.socket
 rm /etc/sloth/authorized_keys
 mv /etc/sloth/agent.yaml.packaged /etc/sloth/agent.yaml
 systemctl restart sloth-agent
+
+say 'the journal has the fields of the task'
+fields() {
+	journalctl -u sloth-agent -o json --no-pager "$@"
+}
+fields TASK=far "CONTROLLER=sloth@$(hostname) (far)" MESSAGE_ID=a4629bb923004ffe8c4431701df21366 >/tmp/started
+fields TASK=far STATE=done MESSAGE_ID=e449ebc665b0445a8fc0baebaf5bcf4a >/tmp/ended
+[ "$(wc -l </tmp/started) $(wc -l </tmp/ended)" = '1 1' ]
+job=$(sed -n 's/.*"JOB_ID":"\([0-9a-f]*\)".*/\1/p' /tmp/ended)
+[ "${#job}" -eq 32 ]
+[ "$(fields JOB_ID="$job" | wc -l)" -eq 2 ]
+grep -q '"PRIORITY":"6"' /tmp/ended
+grep -q '"SYSLOG_IDENTIFIER":"sloth-agent"' /tmp/ended
+[ -n "$(fields MESSAGE_ID=8f9007f6130b471ba56f4f7a878847f9)" ]
 
 say 'main is killed: systemd starts it again'
 before=$(main_pid)
@@ -148,7 +162,8 @@ mkdir /etc/sloth/agent.d
 echo 'max_taks: 3' >/etc/sloth/agent.d/mistake.yaml
 systemctl reload sloth-agent
 said() {
-	journalctl -u sloth-agent -p err --no-pager | grep -q "did you mean 'max_tasks'"
+	fields -p err MESSAGE_ID=169c7d11d3e74d3ea645cf090703fa27 |
+		grep -q "did you mean 'max_tasks'"
 }
 wait_until said
 [ "$(main_pid)" = "$before" ]
