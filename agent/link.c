@@ -7,7 +7,10 @@
 
 #include "common/error.h"
 
-#define READ_BYTES (64u << 10)
+/* Most frames are small: what is more goes by way of the stack, so that memory is asked for
+ * only when there is something to keep. */
+#define READ_BYTES (4u << 10)
+#define SPILL_BYTES (64u << 10)
 
 struct head {
 	uint32_t size;
@@ -58,16 +61,24 @@ int sl_link_next(
 
 int sl_link_receive(int fd, struct sl_buffer *in, struct sl_error *err)
 {
-	char *at = sl_buffer_reserve(in, READ_BYTES);
+	char *at = sl_buffer_reserve(in, READ_BYTES), spill[SPILL_BYTES];
+	size_t room = in->capacity - in->size;
+	struct iovec iov[] = {{at, room}, {spill, sizeof(spill)}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 	ssize_t n;
 
 	if (!at)
 		return sl_fail(err, SL_ENOMEM, "no memory to read from a worker's socket");
 	do
-		n = recv(fd, at, READ_BYTES, MSG_DONTWAIT);
+		n = recvmsg(fd, &msg, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n > 0) {
-		in->size += (size_t)n;
+		size_t direct = (size_t)n < room ? (size_t)n : room;
+
+		in->size += direct;
+		if (!sl_buffer_append(in, spill, (size_t)n - direct))
+			return sl_fail(
+				err, SL_ENOMEM, "no memory to read from a worker's socket");
 		return 0;
 	}
 	if (n == 0 || errno == ECONNRESET)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -36,6 +37,10 @@ struct stream {
 
 struct worker {
 	int fd;
+	/* What the reactor watches in place of fd, from the beginning: an epoll instance into
+	 * which fd comes with the task, so that the beginning of a task need not wake the
+	 * reactor. */
+	int gate;
 	struct sl_tally *tally;
 	bool is_copy;        /* this is a process that the task forked off the worker */
 	struct sl_buffer in; /* owner: the reactor, once the task runs */
@@ -43,7 +48,7 @@ struct worker {
 	struct sl_task task;
 	struct sl_runtime *runtime;
 	struct sl_outbox *outbox;
-	struct sl_watch *link_watch;
+	struct sl_watch *gate_watch;
 	struct stream streams[2];
 
 	pthread_mutex_t lock;
@@ -184,8 +189,7 @@ static void abandon(void *ctx, enum sl_state state)
 	_exit(sl_outbox_finish(self->outbox, state, NULL) == 0 ? 0 : 1);
 }
 
-/* The watches and the runtime that they belong to. The socket is watched once the task is here.
- */
+/* The watches and the runtime that they belong to. */
 static int make_runtime(struct worker *self, size_t task_memory_bytes, struct sl_error *err)
 {
 	struct sl_runtime_config config = {.task_memory_bytes = task_memory_bytes};
@@ -206,15 +210,15 @@ static int make_runtime(struct worker *self, size_t task_memory_bytes, struct sl
 			on_stream, &self->streams[i], &self->streams[i].watch, err);
 	pthread_mutex_unlock(&self->lock);
 	if (result == 0)
-		result = sl_reactor_watch(
-			reactor, self->fd, 0, on_link, self, &self->link_watch, err);
+		result = sl_reactor_watch(reactor, self->gate, SL_REACTOR_READ, on_link, self,
+			&self->gate_watch, err);
 	return result;
 }
 
 static void free_runtime(struct worker *self)
 {
-	sl_watch_free(self->link_watch);
-	self->link_watch = NULL;
+	sl_watch_free(self->gate_watch);
+	self->gate_watch = NULL;
 	for (int i = 0; i < 2; i++)
 		sl_watch_free(self->streams[i].watch);
 	sl_outbox_free(self->outbox);
@@ -228,6 +232,9 @@ static int prepare(struct worker *self, int fd, struct sl_error *err)
 	int result;
 
 	self->fd = fd;
+	self->gate = epoll_create1(EPOLL_CLOEXEC);
+	if (self->gate < 0)
+		return sl_fail_errno(err, errno, "cannot make an epoll instance");
 	pthread_mutex_init(&self->lock, NULL);
 	result = make_stream(self, &self->streams[0], STDOUT_FILENO, err);
 	if (result == 0)
@@ -318,6 +325,16 @@ static int apply_workdir(const struct sl_task *task, struct sl_error *err)
 	path[task->workdir.size] = 0;
 	if (chdir(path) < 0)
 		return sl_fail_errno(err, errno, "cannot go to the workdir '%s'", path);
+	return 0;
+}
+
+/* From here on the reactor reads what main says. */
+static int open_gate(struct worker *self, struct sl_error *err)
+{
+	struct epoll_event readable = {.events = EPOLLIN};
+
+	if (epoll_ctl(self->gate, EPOLL_CTL_ADD, self->fd, &readable) < 0)
+		return sl_fail_errno(err, errno, "cannot watch the worker's socket");
 	return 0;
 }
 
@@ -415,13 +432,16 @@ _Noreturn void sl_worker_run(int fd, struct sl_tally *tally)
 	if (!await_task(&worker, &frame, &used))
 		_exit(0);
 	result = set_up_task(&worker, frame.bytes, &why);
-	if (!worker.link_watch) {
+	if (!worker.gate_watch) {
 		sl_log(SL_LOG_ERROR, "a worker cannot start: %s", why.text);
 		_exit(1);
 	}
 	sl_outbox_credit(worker.outbox, frame.number);
 	sl_buffer_consume(&worker.in, used);
-	sl_watch_set(worker.link_watch, SL_REACTOR_READ);
+	if (open_gate(&worker, &err) < 0) {
+		sl_log(SL_LOG_ERROR, "a worker cannot start: %s", err.text);
+		_exit(1);
+	}
 	atexit(on_exit_called);
 	pthread_atfork(NULL, NULL, on_forked);
 	if (result == 0)
