@@ -47,6 +47,10 @@ static int take_frame(
 	if (frame->kind != SL_LINK_BATCH && frame->kind != SL_LINK_FINISHED)
 		return sl_fail(err, SL_EPROTOCOL, "a frame that is for workers");
 	hand->ops->frame(hand->ctx, hand, frame);
+	/* Its last one: that its socket closes then is no news, and its exit is told by the
+	 * spawner. */
+	if (frame->kind == SL_LINK_FINISHED)
+		end_link(hand);
 	return 0;
 }
 

@@ -261,9 +261,7 @@ static void take_finished(struct sl_job *job, const struct sl_link_frame *frame)
 
 void sl_job_take_frame(struct sl_job *job, const struct sl_link_frame *frame)
 {
-	if (job->finished)
-		condemn(job, "something after its end");
-	else if (frame->kind == SL_LINK_BATCH)
+	if (frame->kind == SL_LINK_BATCH)
 		take_batch(job, frame);
 	else
 		take_finished(job, frame);
