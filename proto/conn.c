@@ -12,6 +12,9 @@
 
 #define MAX_IOVS 8 /* what an nng_aio takes */
 
+/* What may stay in memory, though it is sent, until the loop comes by. */
+#define MAX_QUIET_BYTES (16u << 10)
+
 static void received(void *ctx);
 static void sent(void *ctx);
 static void read_more(struct sl_conn *conn);
@@ -79,6 +82,7 @@ void sl_conn_fail(struct sl_conn *conn, enum sl_code code, const char *why)
 	if (!conn->leaving) /* else the owner's reason stands */
 		sl_fail(&conn->why, code, "%s", why);
 	conn->phase = SL_CONN_CLOSED;
+	sl_completion_hurry(&conn->tx); /* it is freed when nothing is under way */
 	if (conn->stream)
 		nng_stream_close(conn->stream);
 	if (conn->dialer)
@@ -107,13 +111,41 @@ bool sl_conn_is_idle(const struct sl_conn *conn)
 
 /* --- Writing --- */
 
+/* Whether nothing waits for the end of a write but the memory that it holds. */
+static bool may_be_quiet(const struct sl_conn *conn)
+{
+	return (conn->rx.pending || conn->reading) && conn->outgoing.size <= MAX_QUIET_BYTES;
+}
+
+/* A write has completed. */
+static void note_sent(struct sl_conn *conn)
+{
+	int result = nng_aio_result(conn->tx.aio);
+	size_t n = nng_aio_count(conn->tx.aio);
+
+	if (result) {
+		fail_nng(conn, result);
+		return;
+	}
+	/* If nobody was told, that may be long ago. */
+	conn->moved_ms = conn->tx.quiet_bytes == n ? conn->writing_ms : sl_clock_monotonic_ms();
+	conn->writing_ms = conn->moved_ms;
+	sl_outgoing_sent(&conn->outgoing, n);
+}
+
 static void write_more(struct sl_conn *conn)
 {
 	struct iovec pieces[MAX_IOVS];
 	nng_iov iov[MAX_IOVS];
 	size_t n;
 
-	if (conn->tx.pending || conn->phase == SL_CONN_CLOSED || !conn->stream)
+	if (conn->phase == SL_CONN_CLOSED || !conn->stream)
+		return;
+	if (conn->tx.pending && sl_completion_take(&conn->tx))
+		note_sent(conn);
+	if (conn->tx.pending)
+		sl_completion_hurry(&conn->tx); /* more waits for it */
+	if (conn->tx.pending || conn->phase == SL_CONN_CLOSED)
 		return;
 	n = sl_outgoing_iov(&conn->outgoing, pieces, MAX_IOVS);
 	if (n == 0) {
@@ -127,6 +159,7 @@ static void write_more(struct sl_conn *conn)
 		sl_endpoint_due(conn->endpoint, conn->writing_ms + SL_WRITE_MS);
 	}
 	nng_aio_set_iov(conn->tx.aio, (unsigned)n, iov);
+	sl_completion_expect(&conn->tx, may_be_quiet(conn) ? conn->outgoing.size : 0);
 	conn->tx.pending = true;
 	nng_stream_send(conn->stream, conn->tx.aio);
 }
@@ -134,18 +167,12 @@ static void write_more(struct sl_conn *conn)
 static void sent(void *ctx)
 {
 	struct sl_conn *conn = ctx;
-	int result = nng_aio_result(conn->tx.aio);
 
 	if (conn->phase == SL_CONN_CLOSED) {
 		sl_endpoint_due(conn->endpoint, 0);
 		return;
 	}
-	if (result) {
-		fail_nng(conn, result);
-		return;
-	}
-	sl_outgoing_sent(&conn->outgoing, nng_aio_count(conn->tx.aio));
-	conn->moved_ms = conn->writing_ms = sl_clock_monotonic_ms();
+	note_sent(conn);
 	write_more(conn);
 	read_more(conn);
 }
@@ -319,13 +346,17 @@ static void take_messages(struct sl_conn *conn)
 
 static void read_more(struct sl_conn *conn)
 {
-	if (conn->rx.pending)
+	if (conn->rx.pending || conn->phase == SL_CONN_CLOSED)
 		return;
+	conn->reading = true;
 	if (conn->phase == SL_CONN_GREETING && !conn->leaving)
 		take_greeting(conn);
 	take_messages(conn);
+	conn->reading = false;
 	if (may_read(conn))
 		receive(conn);
+	else if (conn->tx.pending)
+		sl_completion_hurry(&conn->tx); /* then there may be room to read */
 }
 
 static void dialed(struct sl_conn *conn)

@@ -35,6 +35,7 @@ struct sl_conn {
 	bool welcome;
 	bool opened_was_called;
 	bool leaving; /* sl_conn_close(): reads nothing more */
+	bool reading; /* what came is being taken in, and then reading goes on */
 	void *user;
 	char peer[64];
 	struct sl_error why;

@@ -14,9 +14,10 @@ struct queue {
 };
 
 struct sl_inbox {
-	int fd; /* eventfd; written when the queue stops being empty */
+	int fd; /* eventfd; written when there is news for the first time */
 	pthread_mutex_t lock;
 	struct queue queue; /* guarded by: lock */
+	bool has_news; /* guarded by: lock; something in the queue is no quiet completion */
 
 	struct queue turn; /* owner: loop. What this dispatch still has to call back for */
 };
@@ -46,15 +47,26 @@ static struct sl_completion *pop(struct queue *queue)
 	return completion;
 }
 
-static void drop(struct queue *queue, const struct sl_completion *completion)
+static struct sl_completion **find(struct queue *queue, const struct sl_completion *completion)
 {
-	for (struct sl_completion **at = &queue->first; *at; at = &(*at)->next)
-		if (*at == completion) {
-			*at = completion->next;
-			if (!*at)
-				queue->last = at;
-			break;
-		}
+	struct sl_completion **at = &queue->first;
+
+	while (*at && *at != completion)
+		at = &(*at)->next;
+	return at;
+}
+
+/* Whether it was there. */
+static bool drop(struct queue *queue, const struct sl_completion *completion)
+{
+	struct sl_completion **at = find(queue, completion);
+
+	if (!*at)
+		return false;
+	*at = completion->next;
+	if (!*at)
+		queue->last = at;
+	return true;
 }
 
 int sl_inbox_new(struct sl_inbox **out, struct sl_error *err)
@@ -98,19 +110,68 @@ void sl_inbox_wake(struct sl_inbox *inbox)
 		return;
 }
 
+/* Whether the loop has to be told; once is enough for all that is in the queue. */
+static bool note_news_locked(struct sl_inbox *inbox)
+{
+	bool first = !inbox->has_news;
+
+	inbox->has_news = true;
+	return first;
+}
+
+static bool is_quiet_locked(const struct sl_completion *completion)
+{
+	return completion->quiet_bytes > 0 && nng_aio_result(completion->aio) == 0 &&
+	       nng_aio_count(completion->aio) == completion->quiet_bytes;
+}
+
 /* On one of NNG's threads. */
 static void completed(void *arg)
 {
 	struct sl_completion *completion = arg;
 	struct sl_inbox *inbox = completion->inbox;
-	bool first;
+	bool wake;
 
 	pthread_mutex_lock(&inbox->lock);
-	first = inbox->queue.first == NULL;
 	push(&inbox->queue, completion);
+	wake = !is_quiet_locked(completion) && note_news_locked(inbox);
 	pthread_mutex_unlock(&inbox->lock);
-	if (first)
+	if (wake)
 		sl_inbox_wake(inbox);
+}
+
+void sl_completion_expect(struct sl_completion *completion, size_t bytes)
+{
+	pthread_mutex_lock(&completion->inbox->lock);
+	completion->quiet_bytes = bytes;
+	pthread_mutex_unlock(&completion->inbox->lock);
+}
+
+void sl_completion_hurry(struct sl_completion *completion)
+{
+	struct sl_inbox *inbox = completion->inbox;
+	bool wake = false;
+
+	pthread_mutex_lock(&inbox->lock);
+	if (completion->quiet_bytes > 0) {
+		completion->quiet_bytes = 0;
+		wake = *find(&inbox->queue, completion) && note_news_locked(inbox);
+	}
+	pthread_mutex_unlock(&inbox->lock);
+	if (wake)
+		sl_inbox_wake(inbox);
+}
+
+bool sl_completion_take(struct sl_completion *completion)
+{
+	bool taken;
+
+	pthread_mutex_lock(&completion->inbox->lock);
+	taken = drop(&completion->inbox->queue, completion);
+	pthread_mutex_unlock(&completion->inbox->lock);
+	if (taken)
+		completion->pending = false;
+	return taken;
 }
 
 void sl_inbox_dispatch(struct sl_inbox *inbox)
@@ -124,6 +185,7 @@ void sl_inbox_dispatch(struct sl_inbox *inbox)
 	pthread_mutex_lock(&inbox->lock);
 	while ((completion = pop(&inbox->queue)) != NULL)
 		push(&inbox->turn, completion);
+	inbox->has_news = false;
 	pthread_mutex_unlock(&inbox->lock);
 
 	while ((completion = pop(&inbox->turn)) != NULL) {

@@ -20,7 +20,9 @@ struct sl_completion {
 	nng_aio *aio;
 	struct sl_completion *next; /* guarded by: inbox lock; then owner: loop */
 	bool pending;               /* owner: loop. An operation is under way, or queued here */
-	void (*fn)(void *ctx);      /* on the loop, when it has completed */
+	size_t quiet_bytes; /* guarded by: inbox lock; see sl_completion_expect(). 0: not quiet
+	                     */
+	void (*fn)(void *ctx); /* on the loop, when it has completed */
 	void *ctx;
 };
 
@@ -38,6 +40,16 @@ void sl_inbox_wake(struct sl_inbox *inbox);
 /* Calls back for everything that has completed by now; what completes meanwhile waits for the
  * next time, so that a busy peer can't keep the loop to itself. */
 void sl_inbox_dispatch(struct sl_inbox *inbox);
+
+/* Before an operation: if it succeeds with all of @bytes, that is no news for which the loop is
+ * woken; fn is called when it comes by next. */
+void sl_completion_expect(struct sl_completion *completion, size_t bytes);
+
+/* It is news after all: something waits for it now. */
+void sl_completion_hurry(struct sl_completion *completion);
+
+/* Whether it has completed; if so, fn is not called. */
+bool sl_completion_take(struct sl_completion *completion) sl_must_check;
 
 int sl_completion_init(struct sl_completion *completion, struct sl_inbox *inbox,
 	void (*fn)(void *ctx), void *ctx, struct sl_error *err) sl_must_check;

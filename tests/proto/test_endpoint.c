@@ -83,6 +83,47 @@ START_TEST(replies_may_come_in_any_order)
 }
 END_TEST
 
+static void reply_to(struct side *server, uint32_t id, const char *text)
+{
+	struct sl_buffer body = SL_BUFFER_INIT;
+
+	ck_assert(sl_buffer_append(&body, text, strlen(text)));
+	sl_conn_reply(server->last_conn, id, &body);
+}
+
+START_TEST(a_small_reply_that_goes_through_wakes_nobody_at_home)
+{
+	struct pollfd news = {.events = POLLIN};
+	struct side server, client;
+	struct sl_conn *conn;
+
+	start_at(&server, ipc_url());
+	start_at(&client, NULL);
+	server.hold = true;
+	ck_assert_int_eq(
+		sl_endpoint_dial(client.endpoint, server.address, NULL, &conn, NULL), 0);
+	for (int i = 0; i < 3; i++)
+		ask(&client, conn, "x", 1);
+	TURN_UNTIL(server.n_requests == 3, &server, &client);
+
+	/* The first one brings a deadline along, of which the loop has to hear. */
+	reply_to(&server, server.last_id - 2, "first");
+	TURN_UNTIL(client.n_replies == 1, &server, &client);
+	turn(&server, NULL, 50);
+	reply_to(&server, server.last_id - 1, "second");
+	TURN_UNTIL(client.n_replies == 2, &client, NULL);
+	news.fd = sl_endpoint_fd(server.endpoint);
+	ck_assert_int_eq(poll(&news, 1, 50), 0);
+
+	/* The next one goes although the loop has not come by. */
+	reply_to(&server, server.last_id, "third");
+	TURN_UNTIL(client.n_replies == 3, &client, NULL);
+	ck_assert(sl_bytes_equal(sl_buffer_bytes(&client.last), sl_bytes_of("third")));
+	stop(&client);
+	stop(&server);
+}
+END_TEST
+
 START_TEST(somebody_who_asks_too_much_at_once_is_not_read_until_answered)
 {
 	struct side server, client;
@@ -318,6 +359,7 @@ END_TEST
 
 SL_CHECK_MAIN_WITH("endpoint", make_place, drop_place, requests_are_answered_over_ipc,
 	requests_are_answered_over_tcp, replies_may_come_in_any_order,
+	a_small_reply_that_goes_through_wakes_nobody_at_home,
 	somebody_who_asks_too_much_at_once_is_not_read_until_answered,
 	a_dial_that_nobody_takes_ends_in_closed, an_ipc_peer_is_known_by_its_uid,
 	a_socket_in_use_is_not_taken_and_a_stale_one_is_replaced,
