@@ -116,7 +116,8 @@ static void put_task(struct sl_render *r, const char *host, const struct sl_even
 {
 	struct sl_buffer text = SL_BUFFER_INIT;
 
-	if (task->success)
+	/* One that is of no pool has a line of its own in the log, with a traceback. */
+	if (task->success || task->pool.size == 0)
 		return;
 	sl_buffer_append(&text, task->id.data, task->id.size);
 	sl_buffer_printf(&text, " failed: ");

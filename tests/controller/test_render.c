@@ -153,6 +153,30 @@ static void fail_job(const char *message, const char *error, const char *traceba
 	ck_assert(sl_job_keep_result(&job, &result));
 }
 
+START_TEST(a_failure_is_shown_once)
+{
+	struct sl_render *r = prepare(sl_render_plain_new());
+	struct sl_event event = {.kind = SL_EVENT_TASK};
+
+	event.task.id = sl_bytes_of("files-3");
+	event.task.pool = sl_bytes_of("files");
+	event.task.error =
+		(struct sl_value){.kind = SL_VALUE_STRING, .string = sl_bytes_of("no disk")};
+	r->ops->event(r, &job, 7, &event);
+	ck_assert_str_eq(text(), "web-01 │ files-3 failed: no disk\n");
+	event.task.success = true;
+	r->ops->event(r, &job, 8, &event);
+	ck_assert_str_eq(text(), "");
+	/* The log has it already. */
+	event.task.success = false;
+	event.task.id = sl_bytes_of("async-3");
+	event.task.pool = sl_bytes_of("");
+	r->ops->event(r, &job, 9, &event);
+	ck_assert_str_eq(text(), "");
+	r->ops->free(r);
+}
+END_TEST
+
 START_TEST(the_summary_says_how_it_came_out_and_why)
 {
 	struct sl_render *r = prepare(sl_render_plain_new());
@@ -288,5 +312,6 @@ END_TEST
 SL_CHECK_MAIN("render", pretty_keeps_what_runs_below_the_lines,
 	pretty_leaves_room_for_the_lines_above, plain_lines_stand_behind_their_host,
 	fields_stand_behind_the_message, what_a_task_prints_can_not_act_on_a_terminal,
-	a_pool_is_summed_up_when_it_closes, the_summary_says_how_it_came_out_and_why,
-	json_lines_are_one_object_each, the_json_document_has_everything)
+	a_pool_is_summed_up_when_it_closes, a_failure_is_shown_once,
+	the_summary_says_how_it_came_out_and_why, json_lines_are_one_object_each,
+	the_json_document_has_everything)
