@@ -458,29 +458,6 @@ START_TEST(a_full_queue_makes_the_submitter_wait)
 }
 END_TEST
 
-/* One thread: the task's end tells A of the slot, and A is stopped before it has its turn. */
-START_TEST(a_slot_that_a_stopped_submitter_was_told_of_is_for_the_next)
-{
-	task_run_in_turn(&run,
-		"goroutine.pool_create('p', {workers = 1, queue = 0})\n"
-		"local function submit() return goroutine.pool_submit('p', function() end) "
-		"end\n"
-		"for i = 1, 80 do\n"
-		"  local go, over = goroutine.channel(), goroutine.channel(2)\n"
-		"  goroutine.pool_submit('p', function() go:receive() end)\n"
-		"  goroutine.spawn(function() goroutine.timeout(4, submit) over:send(true) "
-		"end)\n"
-		"  goroutine.sleep(1)\n"
-		"  goroutine.spawn(function() assert(submit()) over:send(true) end)\n"
-		"  goroutine.sleep(0.5) go:send(true)\n"
-		"  local t = os.clock() while os.clock() - t < 0.004 do end\n"
-		"  over:receive() over:receive() assert(os.clock() - t < 20, i)\n"
-		"end goroutine.pool_close('p')");
-	ck_assert_msg(run.state == SL_STATE_DONE, "%s %s", run.message, run.error);
-	task_finish(&run);
-}
-END_TEST
-
 START_TEST(a_pool_task_that_waits_for_its_pool_raises)
 {
 	task_ok("goroutine.pool_create('p')\n"
@@ -629,7 +606,7 @@ START_TEST(ten_thousand_wait_for_each_other)
 		"  function() rw:rlock() rw:runlock() end,\n"
 		"  function() sem:acquire() sem:release() end,\n"
 		"  function() cmu:lock() while flag:load() == 0 do cond:wait() end "
-	        "cmu:unlock() "
+		"cmu:unlock() "
 		"end,\n"
 		"  function() once:call(function() go:wait() end) end,\n"
 		"  function() g.select{{channel = ch, receive = true}} end}\n"
@@ -760,7 +737,6 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	a_pool_has_four_workers_if_nothing_else_is_said,
 	a_pool_is_closed_when_all_its_tasks_have_ended, a_pool_never_runs_more_than_its_workers,
 	pool_errors_have_their_words, a_full_queue_makes_the_submitter_wait,
-	a_slot_that_a_stopped_submitter_was_told_of_is_for_the_next,
 	a_pool_task_that_waits_for_its_pool_raises,
 	news_of_a_pool_arrive_though_nothing_else_happens,
 	a_pool_left_open_is_closed_with_a_warning, a_silent_pool_sends_no_tasks,

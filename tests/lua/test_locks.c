@@ -217,46 +217,6 @@ START_TEST(a_wait_that_is_stopped_takes_nothing)
 }
 END_TEST
 
-/* One thread: by the time the timeout's caller has its turn, the waiter has been handed the
- * permit but hasn't gone on, and is stopped. On a busy machine it may now and then be stopped a
- * moment later, and keep it. */
-START_TEST(what_a_stopped_waiter_was_handed_goes_back)
-{
-	static const char *const rows[][3] = {
-		{"goroutine.mutex()", "lock", "unlock"},
-		{"goroutine.semaphore(1)", "acquire", "release"},
-		{"goroutine.rwmutex()", "lock", "unlock"},
-	};
-	static const char body[] =
-		"local lost, s, over, got = 0, %s, goroutine.channel(), "
-		"goroutine.atomic_int()\n"
-		"for i = 1, 15 do\n"
-		"  s:%s() got:store(0)\n"
-		"  goroutine.spawn(function()\n"
-		"    goroutine.timeout(3, function() s:%s() got:store(1) end) "
-		"over:send(true) end)\n"
-		"  goroutine.sleep(1)\n"
-		"  local t = os.clock() while os.clock() - t < 0.003 do end\n"
-		"  s:%s() over:receive()\n"
-		"  if got:load() == 1 then s:%s() end\n"
-		"  if not s:try_%s() then lost = lost + 1 end s:%s()\n"
-		"end assert(lost < 8, 'lost ' .. lost)";
-	struct sl_runtime_config config = {.threads = 1};
-	char text[sizeof(body) + 100];
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *take = rows[i][1], *give = rows[i][2];
-
-		snprintf(text, sizeof(text), body, rows[i][0], take, take, give, give, take,
-			give);
-		task_run_with(&run, &config, text);
-		ck_assert_msg(run.state == SL_STATE_DONE, "%s: %s %s", rows[i][0], run.message,
-			run.error);
-		task_finish(&run);
-	}
-}
-END_TEST
-
 /* Goroutines that wait for what they can get or, with random patience, for what they can't. */
 START_TEST(random_waiters_never_break_a_lock)
 {
@@ -309,5 +269,5 @@ SL_CHECK_MAIN("lua/locks", a_mutex_is_held_by_one_at_a_time, try_lock_never_wait
 	who_wants_many_is_not_passed, who_gives_up_lets_the_next_one_in,
 	an_rwmutex_has_many_readers_or_one_writer, readers_do_not_starve_a_writer,
 	an_atomic_integer_has_64_bits, misuse_raises_and_says_what,
-	a_wait_that_is_stopped_takes_nothing, what_a_stopped_waiter_was_handed_goes_back,
-	random_waiters_never_break_a_lock, a_deadlock_says_who_has_it)
+	a_wait_that_is_stopped_takes_nothing, random_waiters_never_break_a_lock,
+	a_deadlock_says_who_has_it)

@@ -68,8 +68,11 @@ static void follow(const char *name, const char *what)
 /* clang-format off */
 MODEL(atomic_integers_add_up, "atomic_int", "")
 MODEL(who_waits_for_a_group_waits_for_all_of_it, "wait_group", "")
-MODEL(a_channel_keeps_each_senders_order, "channel", "")
-MODEL(what_stopped_ones_send_and_receive_is_not_lost, "channel_stopped", "")
+MODEL(a_channel_keeps_each_senders_order, "channel", "0")
+MODEL(one_place_keeps_each_senders_order, "channel", "1")
+MODEL(many_places_keep_each_senders_order, "channel", "17")
+MODEL(what_stopped_ones_send_and_receive_is_not_lost, "channel_stopped", "0")
+MODEL(what_they_leave_in_a_channel_is_not_lost, "channel_stopped", "2")
 MODEL(a_select_does_one_thing, "select", "")
 MODEL(a_mutex_excludes, "permits", "mutex")
 MODEL(an_rwmutex_excludes_writers, "permits", "rwmutex")
@@ -121,8 +124,9 @@ static void set_up(void)
 
 SL_CHECK_MAIN_WITH("lua/models", set_up, NULL, on_one_thread_a_seed_is_a_schedule,
 	atomic_integers_add_up, who_waits_for_a_group_waits_for_all_of_it,
-	a_channel_keeps_each_senders_order, what_stopped_ones_send_and_receive_is_not_lost,
-	a_select_does_one_thing, a_mutex_excludes, an_rwmutex_excludes_writers,
-	a_semaphore_has_so_many_permits, once_is_once, no_signal_of_a_cond_is_lost,
-	a_context_takes_its_children_along, a_pool_runs_each_task_once,
-	a_result_is_awaited_once, after_a_timeout_nothing_runs)
+	a_channel_keeps_each_senders_order, one_place_keeps_each_senders_order,
+	many_places_keep_each_senders_order, what_they_leave_in_a_channel_is_not_lost,
+	what_stopped_ones_send_and_receive_is_not_lost, a_select_does_one_thing,
+	a_mutex_excludes, an_rwmutex_excludes_writers, a_semaphore_has_so_many_permits,
+	once_is_once, no_signal_of_a_cond_is_lost, a_context_takes_its_children_along,
+	a_pool_runs_each_task_once, a_result_is_awaited_once, after_a_timeout_nothing_runs)

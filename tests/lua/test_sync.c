@@ -9,8 +9,6 @@
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 
-static struct task_run run;
-
 START_TEST(once_runs_the_first_function_and_the_others_wait)
 {
 	task_ok("local once, n, over = goroutine.once(), goroutine.atomic_int(), "
@@ -100,35 +98,6 @@ START_TEST(a_stopped_wait_leaves_the_mutex_alone)
 		"end\n"
 		"local h = goroutine.async(function() mu:lock() cond:wait() mu:unlock() end)\n"
 		"repeat cond:signal() local ok, e = goroutine.await(h, 5) until ok");
-}
-END_TEST
-
-/* One thread: A is signalled, and stopped before it has its turn, while B waits too. On a busy
- * machine A may now and then be stopped a moment later, with what it then has. */
-START_TEST(the_signal_of_a_stopped_waiter_wakes_another)
-{
-	struct sl_runtime_config config = {.threads = 1};
-
-	task_run_with(&run, &config,
-		"local lost = 0 for i = 1, 60 do\n"
-		"  local cond = goroutine.cond() local mu = cond:get_mutex()\n"
-		"  local a, b, over = goroutine.atomic_int(), goroutine.atomic_int(), "
-		"goroutine.channel()\n"
-		"  goroutine.spawn(function() goroutine.timeout(3, function()\n"
-		"    mu:lock() cond:wait() a:set(1) mu:unlock() end) over:send(true) end)\n"
-		"  goroutine.sleep(1)\n"
-		"  goroutine.spawn(function() mu:lock() cond:wait() b:set(1) mu:unlock() "
-		"over:send(true) end)\n"
-		"  goroutine.sleep(0.5)\n"
-		"  local t = os.clock() while os.clock() - t < 0.003 do end\n"
-		"  cond:signal() over:receive()\n"
-		"  if a:get() == 1 then cond:signal() end\n"
-		"  while goroutine.select_timeout(400, {{channel = over, receive = true}}) do\n"
-		"    lost = lost + 1 mu:try_lock() mu:unlock() cond:signal() end\n"
-		"  assert(b:get() == 1)\n"
-		"end assert(lost < 4, 'lost ' .. lost)");
-	ck_assert_msg(run.state == SL_STATE_DONE, "%s %s", run.message, run.error);
-	task_finish(&run);
 }
 END_TEST
 
@@ -266,6 +235,5 @@ SL_CHECK_MAIN("lua/sync", once_runs_the_first_function_and_the_others_wait,
 	an_error_passes_through_once_and_counts_as_a_run,
 	if_the_runner_is_stopped_another_one_runs, a_cond_wakes_one_or_all,
 	a_bounded_queue_loses_and_doubles_nothing, a_stopped_wait_leaves_the_mutex_alone,
-	the_signal_of_a_stopped_waiter_wakes_another,
 	what_is_written_before_a_meeting_is_seen_after_it, each_call_that_meets_does,
 	misuse_raises_and_says_what)

@@ -1,9 +1,10 @@
 -- Senders and receivers are stopped wherever they are. What has been sent arrives; what a
--- receiver was handed and never looked at is for another; nothing arrives twice.
-local steps, _, crew, stopped = ...
+-- receiver was handed and never looked at is for another; nothing arrives twice. @what is the
+-- channel's capacity.
+local steps, what, crew, stopped = ...
 local N <const>, EACH <const>, SENT <const>, ARRIVED <const> = 6, 10, 0, 20000
 local probe = require("probe")
-local ch = goroutine.channel(({0, 1, 3})[math.random(3)])
+local ch = goroutine.channel(tonumber(what))
 local finished = goroutine.wait_group()
 finished:add(N)
 
