@@ -39,7 +39,7 @@ unsigned sl_chance_instructions(struct sl_chance *chance)
 	case 1:
 		return 1 + sl_chance_draw(chance, 200);
 	default:
-		return 0;
+		return 1 + sl_chance_draw(chance, 2000);
 	}
 }
 
@@ -50,6 +50,6 @@ void sl_chance_linger(struct sl_chance *chance)
 
 	if (lot == 0)
 		nanosleep(&moment, NULL);
-	else if (lot < 8)
+	else if (lot < 3)
 		sched_yield();
 }

@@ -28,7 +28,7 @@ static inline bool sl_chance_is(const struct sl_chance *chance)
 /* One of 0 … @n - 1, where there is one. */
 unsigned sl_chance_draw(struct sl_chance *chance, unsigned n);
 
-/* After how many instructions to interrupt; 0: not at all. */
+/* After how many instructions to interrupt, at least 1. */
 unsigned sl_chance_instructions(struct sl_chance *chance);
 
 /* Between two steps which others may come between: lets them, sometimes. */

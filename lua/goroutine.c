@@ -503,14 +503,6 @@ uint64_t sl_goroutine_turns(struct sl_goroutine *goroutine)
 
 /* ---- a turn ---- */
 
-static void interrupt_somewhere(struct sl_goroutine *goroutine, struct sl_worker *worker)
-{
-	unsigned n = sl_chance_instructions(&worker->chance);
-
-	if (n > 0)
-		sl_preempt_after(goroutine->co, (int)n);
-}
-
 /* Runs the body until it returns, raises or yields. */
 static int resume(struct sl_goroutine *goroutine, struct sl_worker *worker, int *n)
 {
@@ -522,7 +514,7 @@ static int resume(struct sl_goroutine *goroutine, struct sl_worker *worker, int 
 	goroutine->n_passed = 0;
 	goroutine->request = REQUEST_NONE;
 	if (sl_chance_is(&worker->chance))
-		interrupt_somewhere(goroutine, worker);
+		sl_preempt_after(goroutine->co, (int)sl_chance_instructions(&worker->chance));
 	worker->current = goroutine->co;
 	status = lua_resume(goroutine->co, NULL, n_args, n);
 	worker->current = NULL;

@@ -14,11 +14,10 @@
 #include "support/check_main.h"
 
 #define STEPS 10000
-#ifdef __SANITIZE_THREAD__ /* a goroutine costs a hundred times as much there */
 #define N_SEEDS 2
+#ifdef __SANITIZE_THREAD__ /* a goroutine costs a hundred times as much there */
 #define IN_TURN 0
 #else
-#define N_SEEDS 3
 #define IN_TURN 1
 #endif
 
