@@ -4,8 +4,12 @@
  * Channels, and the choice between several of them.
  */
 
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
+#include "lua/channel.h"
+#include "lua/message.h"
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 
@@ -312,7 +316,93 @@ START_TEST(every_value_arrives_exactly_once)
 }
 END_TEST
 
-SL_CHECK_MAIN("lua/channel", values_arrive_in_order_and_whole,
+/* ---- without Lua ---- */
+
+enum {
+	N_SENDERS = 4,
+	N_RECEIVERS = 4,
+	N_EACH = 2000,
+};
+
+static struct sl_channel *channel;
+static _Atomic int arrived[N_SENDERS * N_EACH], n_left, n_wrong;
+
+/* Sends, until it is done. */
+static void send_integer(int64_t integer)
+{
+	struct sl_message *message = calloc(1, sizeof(*message));
+	enum sl_channel_answer answer;
+
+	message->value = (struct sl_value){.kind = SL_VALUE_INTEGER, .integer = integer};
+	while ((answer = sl_channel_try_send(channel, NULL, message)) == SL_CHANNEL_BUSY)
+		sched_yield();
+	if (answer != SL_CHANNEL_DONE)
+		atomic_fetch_add(&n_wrong, 1);
+}
+
+static void *send_many(void *arg)
+{
+	int64_t first = (int64_t)(intptr_t)arg * N_EACH;
+
+	for (int i = 0; i < N_EACH; i++)
+		send_integer(first + i);
+	if (atomic_fetch_sub(&n_left, 1) == 1 && !sl_channel_close(channel))
+		atomic_fetch_add(&n_wrong, 1);
+	return NULL;
+}
+
+/* The values of each sender come in order. */
+static void *receive_many(void *arg)
+{
+	int64_t last[N_SENDERS] = {-1, -1, -1, -1};
+	enum sl_channel_answer answer;
+	struct sl_message *message;
+
+	(void)arg;
+	while ((answer = sl_channel_try_receive(channel, NULL, &message)) !=
+		SL_CHANNEL_CLOSED) {
+		int64_t value;
+
+		if (sl_channel_length(channel) > sl_channel_capacity(channel))
+			atomic_fetch_add(&n_wrong, 1);
+		if (answer == SL_CHANNEL_BUSY) {
+			sched_yield();
+			continue;
+		}
+		value = message->value.integer;
+		if (value <= last[value / N_EACH])
+			atomic_fetch_add(&n_wrong, 1);
+		last[value / N_EACH] = value;
+		atomic_fetch_add(&arrived[value], 1);
+		sl_message_free(message);
+	}
+	return NULL;
+}
+
+START_TEST(threads_lose_and_double_nothing)
+{
+	struct sl_runtime_config config = {.threads = 1};
+	pthread_t threads[N_SENDERS + N_RECEIVERS];
+
+	task_prepare(&run, &config, "");
+	channel = sl_channel_new(run.runtime, 3, SL_CHANNEL_BOTH, 0);
+	ck_assert_ptr_nonnull(channel);
+	n_left = N_SENDERS;
+	for (intptr_t i = 0; i < N_SENDERS + N_RECEIVERS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL,
+					 i < N_SENDERS ? send_many : receive_many, (void *)i),
+			0);
+	for (int i = 0; i < N_SENDERS + N_RECEIVERS; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(n_wrong, 0);
+	for (int i = 0; i < N_SENDERS * N_EACH; i++)
+		ck_assert_int_eq(arrived[i], 1);
+	sl_handle_unref(sl_channel_handle(channel));
+	task_finish(&run);
+}
+END_TEST
+
+SL_CHECK_MAIN("lua/channel", threads_lose_and_double_nothing, values_arrive_in_order_and_whole,
 	without_capacity_a_send_waits_for_its_receiver,
 	a_full_channel_makes_senders_wait_in_line,
 	a_place_that_gets_free_is_for_who_waits_to_send, receivers_are_served_in_line,
