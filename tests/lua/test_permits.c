@@ -15,7 +15,7 @@
 enum {
 	CAPACITY = 5,
 	N_THREADS = 8,
-	N_ROUNDS = 5000,
+	N_ROUNDS = 30000,
 };
 
 static struct sl_permits permits;
