@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(os.environ["SLOTH_SOURCE_ROOT"])
 SLOTH = os.environ["SLOTH"]
 AGENT = os.environ["SLOTH_AGENT"]
-PAGES = ["sloth-agent.8", "sloth-agent.yaml.5", "sloth-goroutine.7", "sloth-workflow.5", "sloth.1"]
+PAGES = ["sloth-agent.8", "sloth-agent.yaml.5", "sloth-goroutine.7", "sloth-workflow.5", "sloth.1",
+         "pt_BR/sloth-goroutine.7"]
 
 
 def run(*args, **more):
@@ -211,6 +212,22 @@ class Pages(unittest.TestCase):
         in_page = re.findall(r"\*\w+:(\w+)\*\(", "\n".join(lines))
         self.same(methods, in_page, "sloth-goroutine.7")
 
+    def test_the_translation_has_what_the_page_has(self):
+        name = "sloth-goroutine.7"
+        original, translation = page(name), page(f"pt_BR/{name}")
+        for what, pattern in [
+            ("signatures", r"^\*\w+[.:]\w+\*\(.*$"), ("options", r"^\t?(_\w+_):"),
+            ("headings", r"^#+ "), ("examples", r"^```$"),
+        ]:
+            with self.subTest(what=what):
+                found = re.findall(pattern, original, re.M)
+                self.assertTrue(found)
+                self.assertEqual(re.findall(pattern, translation, re.M), found)
+        # What a program reads is in no language.
+        said = [w for w in re.findall(r'"([a-z][^"]*)"', original) if "NAME" not in w]
+        words = " ".join(translation.split())
+        self.assertEqual([w for w in said if " ".join(w.split()) not in words], [])
+
     def test_the_debian_package_is_built_with_what_quickstart_installs(self):
         text = source("packaging/quickstart")
         needed = set(re.findall(r"\S+-dev|check", re.search(r"packages='(.*?)'", text, re.S)[1]))
@@ -230,7 +247,7 @@ class Pages(unittest.TestCase):
     def lint(self, name, text):
         if not shutil.which("mandoc"):
             self.skipTest("mandoc is not installed: the pages are not linted")
-        with tempfile.NamedTemporaryFile("w", suffix=name) as file:
+        with tempfile.NamedTemporaryFile("w", suffix=Path(name).name) as file:
             file.write(text)
             file.flush()
             found = subprocess.run(
