@@ -20,11 +20,9 @@ static int run_words(const struct sl_texts *operands, const struct sl_options *o
 	int status;
 
 	sl_shell_words_join(operands, 1, &line);
-	sl_buffer_printf(&chunk, "local ok, how, number = os.execute(");
+	sl_buffer_printf(&chunk, "return os.execute(");
 	sl_shell_words_to_lua(sl_buffer_bytes(&line), &chunk);
-	sl_buffer_printf(&chunk, ")\nif ok then return true end\n"
-				 "return false, (how == 'signal' and 'killed by signal ' "
-				 "or 'exit status ') .. number\n");
+	sl_buffer_printf(&chunk, ")");
 	if (!line.failed && sl_buffer_append(&chunk, "", 1)) {
 		status = sl_chunk_run(operands->items[0], "sh", chunk.data, "sh", options);
 	} else {

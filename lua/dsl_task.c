@@ -23,10 +23,7 @@ static void set_description(lua_State *L)
  * goes; its status decides. */
 static const char shell_command[] = "local command = ...\n"
 				    "return function()\n"
-				    "  local ok, how, number = os.execute(command)\n"
-				    "  if ok then return true end\n"
-				    "  return false, (how == 'signal' and 'killed by signal ' "
-				    "or 'exit status ') .. number\n"
+				    "  return os.execute(command)\n"
 				    "end\n";
 
 /* Replaces the command line at 2 by a function that runs it. */

@@ -289,7 +289,7 @@ static enum sl_state judge(
 			result->message = sl_bytes_of(text);
 		}
 	} else {
-		sl_task_judge(&runtime->outcome, result);
+		sl_task_judge(&runtime->outcome, result, text, size);
 	}
 	return result->ok ? SL_STATE_DONE : SL_STATE_FAILED;
 }

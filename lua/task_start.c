@@ -2,6 +2,7 @@
 #include "lua/task_start.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -126,12 +127,33 @@ static bool says_success(const struct sl_outcome *outcome)
 	return outcome->n_values == 1 || values[1].kind != SL_VALUE_STRING;
 }
 
-void sl_task_judge(const struct sl_outcome *outcome, struct sl_event_result *result)
+/* Whether it is what os.execute() returns, or a pipe's close(): true or nil, how, a number. */
+static bool says_how_a_command_ended(const struct sl_outcome *outcome)
+{
+	const struct sl_value *values = outcome->values;
+
+	return outcome->n_values == 3 && values[1].kind == SL_VALUE_STRING &&
+	       values[2].kind == SL_VALUE_INTEGER &&
+	       (sl_bytes_equal(values[1].string, sl_bytes_of("exit")) ||
+		       sl_bytes_equal(values[1].string, sl_bytes_of("signal")));
+}
+
+void sl_task_judge(const struct sl_outcome *outcome, struct sl_event_result *result, char *text,
+	size_t size)
 {
 	result->ok = outcome->ok && says_success(outcome);
 	if (!outcome->ok) {
 		result->error = outcome->error;
 		result->traceback = outcome->traceback;
+		return;
+	}
+	if (says_how_a_command_ended(outcome)) {
+		bool exited = sl_bytes_equal(outcome->values[1].string, sl_bytes_of("exit"));
+
+		snprintf(text, size, exited ? "exit status %lld" : "killed by signal %lld",
+			(long long)outcome->values[2].integer);
+		if (!result->ok)
+			result->message = sl_bytes_of(text);
 		return;
 	}
 	if (outcome->n_values > 1 && outcome->values[1].kind == SL_VALUE_STRING)

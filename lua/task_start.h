@@ -18,5 +18,7 @@ struct sl_error;
  * the runtime. */
 int sl_task_begin(void *ctx, lua_State *L, struct sl_error *err);
 
-/* Fills ok, message, outputs, error and traceback; they are borrowed from @outcome. */
-void sl_task_judge(const struct sl_outcome *outcome, struct sl_event_result *result);
+/* Fills ok, message, outputs, error and traceback; they are borrowed from @outcome, or, for
+ * what os.execute() says of a command, from @text of @size bytes. */
+void sl_task_judge(const struct sl_outcome *outcome, struct sl_event_result *result, char *text,
+	size_t size);

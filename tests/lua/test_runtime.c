@@ -36,6 +36,10 @@ START_TEST(what_a_function_returns_decides)
 		{"return false", SL_STATE_FAILED, ""},
 		{"return false, 'broken'", SL_STATE_FAILED, "broken"},
 		{"return nil, 'no such host'", SL_STATE_FAILED, "no such host"},
+		{"return os.execute('true')", SL_STATE_DONE, ""},
+		{"return os.execute('exit 3')", SL_STATE_FAILED, "exit status 3"},
+		{"return os.execute('kill -9 $$')", SL_STATE_FAILED, "killed by signal 9"},
+		{"return io.popen('exit 4'):close()", SL_STATE_FAILED, "exit status 4"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
