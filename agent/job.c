@@ -19,7 +19,7 @@
 #include "proto/event_msg.h"
 
 /* A worker that was asked to stop has this long, and one that said it has finished. */
-#define STOP_MS 500
+#define STOP_MS (SL_SLOWNESS * 500)
 
 /* Credit is granted in pieces, so that not each acknowledgement makes a frame. */
 #define CREDIT_PIECE (1u << 20)

@@ -32,7 +32,7 @@ enum {
 };
 
 /* How long a stopped goroutine may take to close its variables. */
-#define CLOSING_NS INT64_C(100000000)
+#define CLOSING_NS (SL_SLOWNESS * INT64_C(100000000))
 
 /* Why a goroutine's body yielded. */
 enum request {

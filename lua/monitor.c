@@ -19,7 +19,7 @@ enum {
 };
 
 /* How long what has been stopped may take: closing its variables is part of it. */
-#define GIVE_UP_NS INT64_C(250000000)
+#define GIVE_UP_NS (SL_SLOWNESS * INT64_C(250000000))
 
 struct sl_monitor {
 	struct sl_runtime *runtime;
@@ -61,7 +61,7 @@ static bool tick(struct sl_monitor *monitor)
 	sl_scheduler_each_worker(runtime->scheduler, look_at, &look);
 	pressed = sl_scope_press(runtime->scope);
 	if (pressed.n > 0 && sl_clock_monotonic_ns() - pressed.since_ns > GIVE_UP_NS)
-		sl_runtime_give_up(runtime, pressed.goroutine);
+		sl_runtime_give_up(runtime, pressed.goroutine, GIVE_UP_NS);
 	return look.queued > 0 || pressed.n > 0;
 }
 

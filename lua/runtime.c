@@ -310,7 +310,7 @@ static enum sl_state finish(struct sl_runtime *runtime, double cpu_ms_before)
 	return state;
 }
 
-void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine)
+void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine, int64_t after_ns)
 {
 	struct sl_event event = {.kind = SL_EVENT_RESULT};
 	enum sl_state state = SL_STATE_FAILED;
@@ -319,9 +319,9 @@ void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine)
 	pthread_mutex_lock(&runtime->lock);
 	snprintf(text, sizeof(text),
 		"%s%sgoroutine %llu sits in a function in C, or in a __gc, that has not come "
-		"back 250 ms after it was stopped; its worker is ended",
+		"back %d ms after it was stopped; its worker is ended",
 		runtime->cancelled ? runtime->why : "", runtime->cancelled ? "; " : "",
-		(unsigned long long)goroutine);
+		(unsigned long long)goroutine, (int)(after_ns / 1000000));
 	if (runtime->cancelled)
 		state = SL_STATE_CANCELLED;
 	pthread_mutex_unlock(&runtime->lock);
