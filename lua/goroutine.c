@@ -423,7 +423,7 @@ int sl_goroutine_stop_self(lua_State *L)
 
 	atomic_store(&goroutine->stopping, true);
 	if (!lua_isyieldable(L))
-		return luaL_error(L, "stopped");
+		return sl_preempt_raise(L);
 	goroutine->request = REQUEST_STOP;
 	return lua_yieldk(L, 0, 0, go_on);
 }

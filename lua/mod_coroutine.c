@@ -12,6 +12,7 @@
 
 #include "lua/goroutine.h"
 #include "lua/modules.h"
+#include "lua/preempt.h"
 #include "lua/scheduler.h"
 
 static int drive(lua_State *L, lua_State *co, int n_args, bool wrap);
@@ -79,7 +80,7 @@ static int stop_here(lua_State *L, lua_State *co)
 	worker->current = co;
 	lua_resetthread(co);
 	worker->current = L;
-	return luaL_error(L, "stopped");
+	return sl_preempt_raise(L);
 }
 
 /* Runs @co to its end on this thread, whatever it asks for. */

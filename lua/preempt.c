@@ -10,11 +10,12 @@
 #include "lua/goroutine.h"
 #include "lua/home.h"
 #include "lua/scheduler.h"
+#include "lua/tsan.h"
 
 #define SIGNAL SIGURG /* ignored by whoever doesn't know it */
 #define MORE_THAN_THERE_IS ((size_t)1 << 60)
 
-static void on_signal(int signum);
+static __thread struct sl_worker *self;
 
 /* Lua calls it before an instruction of @L. */
 static void hook(lua_State *L, lua_Debug *info)
@@ -44,10 +45,9 @@ static void hook(lua_State *L, lua_Debug *info)
 }
 
 /* lua_sethook() is made for signal handlers on the thread that runs the state. */
-static void on_signal(int signum)
+SL_TSAN_UNSEEN static void on_signal(int signum)
 {
-	struct sl_worker *worker = sl_worker_self();
-	lua_State *L = worker ? worker->current : NULL;
+	lua_State *L = self ? self->current : NULL;
 
 	(void)signum;
 	if (L)
@@ -59,7 +59,7 @@ static void install(void)
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
 	sigemptyset(&action.sa_mask);
-	sigaction(SIGNAL, &action, NULL);
+	sl_tsan_sigaction(SIGNAL, &action);
 }
 
 void sl_preempt_setup(void)
@@ -69,10 +69,13 @@ void sl_preempt_setup(void)
 	pthread_once(&once, install);
 }
 
-void sl_preempt_admit(void)
+void sl_preempt_admit(struct sl_worker *worker)
 {
 	sigset_t set;
 
+	self = worker;
+	if (!worker)
+		return;
 	sigemptyset(&set);
 	sigaddset(&set, SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -81,6 +84,12 @@ void sl_preempt_admit(void)
 void sl_preempt_after(lua_State *L, int n_instructions)
 {
 	lua_sethook(L, hook, LUA_MASKCOUNT, n_instructions);
+}
+
+int sl_preempt_raise(lua_State *L)
+{
+	lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+	return luaL_error(L, "stopped");
 }
 
 void sl_preempt(struct sl_worker *worker)

@@ -20,8 +20,8 @@ struct sl_worker;
 /* Prepares this process. Any thread, more than once is fine. */
 void sl_preempt_setup(void);
 
-/* Lets this thread be preempted. The thread itself. */
-void sl_preempt_admit(void);
+/* Lets this thread, which is @worker's, be preempted; NULL: no more. The thread itself. */
+void sl_preempt_admit(struct sl_worker *worker);
 
 /* Interrupts @L, which this thread is about to run, after @n_instructions of it. The thread
  * itself. */
@@ -30,3 +30,7 @@ void sl_preempt_after(lua_State *L, int n_instructions);
 /* Asks @worker's goroutine to let others run, or to stop if it has to. Any thread, as long as
  * the worker's runs. */
 void sl_preempt(struct sl_worker *worker);
+
+/* Raises in the goroutine of @L, which has to stop and can't yield; and will again if it is
+ * caught. Its thread. */
+int sl_preempt_raise(lua_State *L);

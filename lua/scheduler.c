@@ -476,7 +476,7 @@ static void work_until_stopped(struct sl_worker *worker)
 	struct sl_scheduler *scheduler = worker->scheduler;
 
 	self = worker;
-	sl_preempt_admit();
+	sl_preempt_admit(worker);
 	while (!stopped(scheduler)) {
 		struct processor *processor = atomic_load(&worker->processor);
 		struct sl_goroutine *goroutine;
@@ -495,6 +495,7 @@ static void work_until_stopped(struct sl_worker *worker)
 			call_for_help(scheduler);
 		sl_goroutine_run(goroutine, worker);
 	}
+	sl_preempt_admit(NULL);
 	self = NULL;
 }
 

@@ -60,7 +60,7 @@ void sl_scheduler_stop(struct sl_scheduler *scheduler);
 /* Queues @goroutine, which nobody else has, to be run. */
 void sl_scheduler_ready(struct sl_scheduler *scheduler, struct sl_goroutine *goroutine);
 
-/* The worker that this thread is; NULL elsewhere. Safe in a signal handler. */
+/* The worker that this thread is; NULL elsewhere. */
 struct sl_worker *sl_worker_self(void);
 
 /* This worker is about to block: its queue goes to another thread. Returns false, and nothing
