@@ -108,10 +108,9 @@ struct sl_arena *sl_arena_new(struct sl_account *account, size_t limit)
 	return arena;
 }
 
-void sl_arena_free(struct sl_arena *arena)
+/* Frees what lies outside of the region. */
+static void free_outside(struct sl_arena *arena)
 {
-	if (!arena)
-		return;
 	for (struct chunk *next, *chunk = arena->chunks; chunk; chunk = next) {
 		next = chunk->next;
 		free(chunk);
@@ -120,6 +119,13 @@ void sl_arena_free(struct sl_arena *arena)
 		next = large->next;
 		free(large);
 	}
+}
+
+void sl_arena_free(struct sl_arena *arena)
+{
+	if (!arena)
+		return;
+	free_outside(arena);
 	sl_account_release(arena->account, arena->held);
 	sl_region_put(arena);
 }
@@ -148,6 +154,46 @@ struct sl_arena *sl_arena_copy(const struct sl_arena *original, size_t extent)
 		return NULL;
 	}
 	return memcpy(region, original, extent);
+}
+
+struct sl_arena_saved {
+	struct sl_account *account;
+	size_t extent;
+	char bytes[];
+};
+
+struct sl_arena_saved *sl_arena_save(const struct sl_arena *arena)
+{
+	size_t extent = sl_arena_extent(arena), size = sizeof(struct sl_arena_saved) + extent;
+	struct sl_arena_saved *saved;
+
+	if (extent == 0 || !sl_account_charge(arena->account, size))
+		return NULL;
+	saved = malloc(size);
+	if (!saved) {
+		sl_account_release(arena->account, size);
+		return NULL;
+	}
+	saved->account = arena->account;
+	saved->extent = extent;
+	memcpy(saved->bytes, arena, extent);
+	return saved;
+}
+
+void sl_arena_saved_free(struct sl_arena_saved *saved)
+{
+	if (saved)
+		sl_account_release(saved->account, sizeof(*saved) + saved->extent);
+	free(saved);
+}
+
+void sl_arena_restore(struct sl_arena *arena, const struct sl_arena_saved *saved)
+{
+	size_t held = arena->held;
+
+	free_outside(arena);
+	memcpy(arena, saved->bytes, saved->extent);
+	sl_account_release(arena->account, held - arena->held);
 }
 
 void sl_arena_thread_done(void)

@@ -55,6 +55,15 @@ size_t sl_arena_extent(const struct sl_arena *arena);
  * the arena's own included. NULL when memory or the account ran out. */
 struct sl_arena *sl_arena_copy(const struct sl_arena *original, size_t extent) sl_must_check;
 
+/* What an arena has in its region, to be put back later; charged to the same account. NULL when
+ * it has outgrown its region, or memory or the account ran out. */
+struct sl_arena_saved;
+struct sl_arena_saved *sl_arena_save(const struct sl_arena *arena) sl_must_check;
+void sl_arena_saved_free(struct sl_arena_saved *saved);
+
+/* @arena, of which @saved was made, is what it was then; what it took since is given back. */
+void sl_arena_restore(struct sl_arena *arena, const struct sl_arena_saved *saved);
+
 /* Gives the regions that this thread keeps warm to whoever needs them: for a thread that ends.
  */
 void sl_arena_thread_done(void);

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "lua/light_call.h"
 #include "lua/outcome.h"
 #include "lua/runtime_inside.h"
 #include "lua/share.h"
@@ -41,6 +42,8 @@ void sl_call_pack(lua_State *L, int first, struct sl_start *start)
 {
 	struct sl_error err;
 
+	if (sl_light_call_pack(L, first, start))
+		return;
 	if (pack(L, first, start, &err) != 0)
 		luaL_error(L, "%s", err.text);
 }

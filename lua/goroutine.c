@@ -13,12 +13,15 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "lua/body.h"
 #include "lua/deadlock.h"
+#include "lua/light_call.h"
 #include "lua/outcome.h"
 #include "lua/preempt.h"
 #include "lua/runtime_inside.h"
 #include "lua/scheduler.h"
 #include "lua/scope.h"
+#include "lua/seat.h"
 #include "lua/share.h"
 #include "lua/transfer.h"
 #include "lua/wait_group.h"
@@ -57,17 +60,21 @@ struct sl_goroutine *sl_goroutine_of(lua_State *L)
 
 /* ---- beginning ---- */
 
-static void free_start(struct sl_start *start)
+void sl_start_deinit(struct sl_start *start)
 {
+	struct sl_body *body = sl_steal(start->body);
+
 	sl_parcel_free(sl_steal(start->parcel));
 	sl_share_free(sl_steal(start->share));
+	if (body)
+		sl_handle_unref(&body->handle);
 	start->values = NULL;
 	start->n_values = 0;
 }
 
 static int start_failed(struct sl_start *start, int code)
 {
-	free_start(start);
+	sl_start_deinit(start);
 	return code;
 }
 
@@ -109,22 +116,49 @@ static void discharge(struct sl_goroutine *goroutine)
 	sl_account_release(&goroutine->runtime->account, excess);
 }
 
-static int begin(struct sl_goroutine *goroutine, struct sl_error *err)
+/* Takes a state that is ready for its code, or makes one. */
+static int find_home(struct sl_goroutine *goroutine, struct sl_error *err)
 {
 	struct sl_start *start = &goroutine->start;
+	struct sl_home *home = &goroutine->home;
+	int code;
+
+	if (start->body && start->seats)
+		goroutine->seat = sl_seats_take(start->seats, start->body, home);
+	if (goroutine->seat) {
+		home->goroutine = goroutine;
+		return 0;
+	}
+	code = sl_home_init(home, &goroutine->runtime->model, goroutine, err);
+	if (code == 0 && start->body && start->seats)
+		goroutine->seat = sl_seats_add(start->seats, start->body, home);
+	return code;
+}
+
+static int push_function(struct sl_goroutine *goroutine, struct sl_error *err)
+{
+	const struct sl_start *start = &goroutine->start;
+
+	if (start->begin)
+		return start->begin(start->ctx, goroutine->co, err);
+	if (start->body)
+		return sl_light_call_push(
+			goroutine->co, goroutine->seat ? goroutine->home.L : NULL, start, err);
+	return sl_transfer_in_new(goroutine->co, start->values, start->n_values, err);
+}
+
+static int begin(struct sl_goroutine *goroutine, struct sl_error *err)
+{
 	int code;
 
 	goroutine->begun = true;
 	goroutine->begun_ns = sl_clock_monotonic_ns();
-	code = sl_home_init(&goroutine->home, &goroutine->runtime->model, goroutine, err);
+	code = find_home(goroutine, err);
 	if (code != 0)
 		return code;
 	goroutine->co = goroutine->home.co;
-	if (start->begin)
-		code = start->begin(start->ctx, goroutine->co, err);
-	else
-		code = sl_transfer_in_new(goroutine->co, start->values, start->n_values, err);
-	free_start(start);
+	code = push_function(goroutine, err);
+	sl_start_deinit(&goroutine->start);
 	discharge(goroutine);
 	if (code == 0)
 		goroutine->n_args = lua_gettop(goroutine->co) - 1;
@@ -133,10 +167,21 @@ static int begin(struct sl_goroutine *goroutine, struct sl_error *err)
 
 /* ---- ending ---- */
 
+/* @again: others may use its state, if it is of a seat. */
+static void leave_home(struct sl_goroutine *goroutine, bool again)
+{
+	struct sl_seat *seat = sl_steal(goroutine->seat);
+
+	if (seat)
+		sl_seat_leave(seat, &goroutine->home, again);
+	else
+		sl_home_deinit(&goroutine->home);
+}
+
 void sl_goroutine_drop(struct sl_goroutine *goroutine)
 {
-	free_start(&goroutine->start);
-	sl_home_deinit(&goroutine->home);
+	sl_start_deinit(&goroutine->start);
+	leave_home(goroutine, false);
 	sl_share_free(goroutine->share);
 	sl_account_release(&goroutine->runtime->account, goroutine->charged);
 	free(goroutine->passed);
@@ -158,7 +203,7 @@ static void end(struct sl_goroutine *goroutine, struct sl_outcome *outcome)
 		outcome->wait_ms = (double)(goroutine->begun_ns - goroutine->started_ns) / 1e6;
 		outcome->run_ms = (double)(now - goroutine->begun_ns) / 1e6;
 	}
-	sl_home_deinit(&goroutine->home); /* finalizers can still be stopped */
+	leave_home(goroutine, !outcome->stopped); /* finalizers can still be stopped */
 	atomic_store(&goroutine->worker, NULL);
 	if (start.ended)
 		start.ended(start.ctx, goroutine, outcome);

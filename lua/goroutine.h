@@ -24,7 +24,10 @@
 struct sl_error;
 struct sl_goroutine;
 struct sl_runtime;
+struct sl_body;
 struct sl_scope;
+struct sl_seat;
+struct sl_seats;
 struct sl_share;
 struct sl_wait;
 struct sl_worker;
@@ -60,6 +63,11 @@ struct sl_start {
 	struct sl_value *values;
 	size_t n_values;
 	struct sl_share *share; /* what it captured; handed over, may be NULL */
+	/* The function's body: values are what it captured, then its arguments. Handed over;
+	 * NULL: the function is the first value. */
+	struct sl_body *body;
+	/* With a body: where its state may come from, and goes to. Borrowed until ended(). */
+	struct sl_seats *seats;
 	/* Instead of values: pushes function and arguments, at least one value, or fails. */
 	int (*begin)(void *ctx, lua_State *L, struct sl_error *err);
 	bool wants_values;   /* what it returns matters */
@@ -130,10 +138,11 @@ struct sl_goroutine {
 	bool begun;
 	struct sl_share *share; /* what it has in common with others; NULL: nothing */
 	struct sl_home home;
-	lua_State *co;  /* its body, in the state */
-	int n_args;     /* on co, for the next resume */
-	int request;    /* enum sl_request: why it yielded */
-	size_t charged; /* bytes in the task's account beside the state */
+	struct sl_seat *seat; /* that its state is of; NULL: none */
+	lua_State *co;        /* its body, in the state */
+	int n_args;           /* on co, for the next resume */
+	int request;          /* enum sl_request: why it yielded */
+	size_t charged;       /* bytes in the task's account beside the state */
 	int64_t started_ns, begun_ns;
 	unsigned n_spawned; /* since it last let others run */
 
@@ -150,6 +159,9 @@ struct sl_goroutine {
 	size_t n_passed, room_passed;
 	struct sl_worker *_Atomic worker; /* the one that runs it; NULL: none */
 };
+
+/* Gives back what was handed over in @start. */
+void sl_start_deinit(struct sl_start *start);
 
 /* Begins a goroutine. Takes what @start has, also on failure. */
 int sl_goroutine_start(struct sl_runtime *runtime, const struct sl_start *start,

@@ -97,15 +97,21 @@ static void settle(struct sl_home *home)
 	move_in(home->L, home);
 }
 
+void sl_home_move(struct sl_home *home, struct sl_home *from)
+{
+	*home = *from;
+	*from = (struct sl_home){0};
+	settle(home);
+}
+
 static bool take_spare(struct sl_home *home, struct sl_home_model *model)
 {
 	struct sl_home *spare = atomic_exchange(&model->spare, NULL);
 
 	if (!spare)
 		return false;
-	*home = *spare;
+	sl_home_move(home, spare);
 	free(spare);
-	settle(home);
 	return true;
 }
 

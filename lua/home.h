@@ -57,6 +57,10 @@ void sl_home_model_deinit(struct sl_home_model *model);
 int sl_home_init(struct sl_home *home, struct sl_home_model *model,
 	struct sl_goroutine *goroutine, struct sl_error *err) sl_must_check;
 
+/* Has the state in @from live in @home instead; @from is empty then. Whose it is, the caller
+ * says. */
+void sl_home_move(struct sl_home *home, struct sl_home *from);
+
 /* Gives everything back; runs finalizers if there are any. */
 void sl_home_deinit(struct sl_home *home);
 

@@ -12,7 +12,7 @@
 #include "lua/reactor.h"
 #include "lua/runtime_inside.h"
 #include "lua/scope.h"
-#include "lua/share.h"
+#include "lua/seat.h"
 
 /* ---- life ---- */
 
@@ -20,6 +20,7 @@ static void free_pool(struct sl_handle *handle)
 {
 	struct sl_pool *pool = (struct sl_pool *)handle;
 
+	sl_seats_free(pool->seats);
 	sl_alarm_free(pool->news);
 	sl_pool_free_results(pool->results, pool->n_results);
 	pthread_mutex_destroy(&pool->lock);
@@ -38,7 +39,8 @@ struct sl_pool *sl_pool_new(struct sl_runtime *runtime, const char *name)
 	pool->queue_end = &pool->queue;
 	pthread_mutex_init(&pool->lock, NULL);
 	pool->name = strdup(name);
-	if (!pool->name) {
+	pool->seats = sl_seats_new();
+	if (!pool->name || !pool->seats) {
 		free_pool(&pool->handle);
 		return NULL;
 	}
@@ -120,8 +122,7 @@ static void free_submission(struct sl_handle *handle)
 {
 	struct sl_submission *submission = (struct sl_submission *)handle;
 
-	sl_parcel_free(submission->start.parcel);
-	sl_share_free(submission->start.share);
+	sl_start_deinit(&submission->start);
 	sl_scope_unref(submission->scope);
 	sl_handle_unref(&submission->pool->handle);
 	free(submission);
@@ -154,6 +155,7 @@ struct sl_submission *sl_submission_new(struct sl_pool *pool, const struct sl_st
 	submission->start = *start;
 	submission->start.ended = task_ended;
 	submission->start.ctx = submission;
+	submission->start.seats = pool->seats;
 	return submission;
 }
 
@@ -189,6 +191,7 @@ static void launch(struct sl_submission *submission)
 
 	submission->start.parcel = NULL;
 	submission->start.share = NULL;
+	submission->start.body = NULL;
 	if (sl_goroutine_start(submission->pool->runtime, &start, &err) == 0)
 		return;
 	outcome.stopped = err.code == SL_ECANCELLED;

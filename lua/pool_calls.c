@@ -209,8 +209,7 @@ static void push_submission(lua_State *L, struct sl_pool *pool, int first)
 	lua_settop(L, first - 1);
 	submission = sl_submission_new(pool, &start);
 	if (!submission) {
-		sl_parcel_free(start.parcel);
-		sl_share_free(start.share);
+		sl_start_deinit(&start);
 		luaL_error(L, "not enough memory");
 		__builtin_unreachable();
 	}

@@ -43,6 +43,7 @@ struct sl_pool {
 	uint64_t workers, capacity;
 	double submit_timeout_ms;
 	bool stream;
+	struct sl_seats *seats;
 
 	pthread_mutex_t lock; /* guards what follows */
 	bool closed;

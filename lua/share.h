@@ -43,6 +43,11 @@ uint64_t sl_share_capture_upvalue(lua_State *L, int index, int i, struct sl_shar
 /* The global called @name. */
 uint64_t sl_share_capture_global(lua_State *L, const char *name, struct sl_share **share);
 
+/* Whether anybody may ever assign to the @i-th upvalue of the function at @index. To be called
+ * on the way to a new goroutine: asks the code that begins it, which runs at @level. [-0, +0, e]
+ */
+bool sl_share_may_be_assigned(lua_State *L, int level, int index, int i);
+
 /* Gives back what was captured: for a goroutine that has ended, or never begins. */
 void sl_share_free(struct sl_share *share);
 

@@ -5,6 +5,7 @@
 #include "common/buffer.h"
 #include "lua/chunk.h"
 #include "lua/handle.h"
+#include "lua/share.h"
 #include "lua/share_parts.h"
 
 static char chunks_key; /* its address: the key in the registry */
@@ -54,15 +55,14 @@ static void push_chunk(lua_State *L)
 	sl_handle_push_new(L, &holder->handle);
 }
 
-/* What the code of the function that called ours does; NULL: not known. It is kept as long as
- * the function. */
-static const struct sl_chunk *calling_chunk(lua_State *L)
+/* What the code of the function at @level does; NULL: not known. It is kept as long as the
+ * function. */
+static const struct sl_chunk *calling_chunk(lua_State *L, int level)
 {
 	const struct sl_chunk *chunk;
 	lua_Debug info;
 
-	/* Level 0 is the walk, 1 the function of ours that began it, 2 its caller. */
-	if (!lua_getstack(L, 2, &info) || !lua_getinfo(L, "f", &info))
+	if (!lua_getstack(L, level, &info) || !lua_getinfo(L, "f", &info))
 		return NULL;
 	if (lua_iscfunction(L, -1)) {
 		lua_pop(L, 1);
@@ -84,9 +84,9 @@ static const struct sl_chunk *calling_chunk(lua_State *L)
 	return chunk;
 }
 
-bool sl_share_may_be_assigned(lua_State *L, int index, int i)
+bool sl_share_may_be_assigned(lua_State *L, int level, int index, int i)
 {
-	const struct sl_chunk *chunk = calling_chunk(L);
+	const struct sl_chunk *chunk = calling_chunk(L, level);
 	lua_Debug info;
 
 	if (!chunk)

@@ -104,7 +104,8 @@ uint64_t sl_share_capture_upvalue(lua_State *L, int index, int i, struct sl_shar
 	bool fixture;
 
 	index = lua_absindex(L, index);
-	if (!sl_share_may_be_assigned(L, index, i))
+	/* Level 0 is the walk, 1 the function of ours that began it, 2 its caller. */
+	if (!sl_share_may_be_assigned(L, 2, index, i))
 		return 0;
 	lua_getupvalue(L, index, i);
 	fixture = is_fixture(L, lua_gettop(L));

@@ -211,9 +211,3 @@ void sl_share_list_copies(lua_State *L, struct sl_share_job *job);
 
 /* Compares what there is to compare, and what that brings along; publishes what differs. */
 void sl_share_compare_work(lua_State *L, struct sl_share_job *job);
-
-/* ---- what can be assigned to ---- */
-
-/* Whether anybody may ever assign to the @i-th upvalue of the function at @index. To be called
- * on the way to a new goroutine: asks the code that begins it. [-0, +0, e] */
-bool sl_share_may_be_assigned(lua_State *L, int index, int i);

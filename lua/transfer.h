@@ -14,6 +14,7 @@
 #include "common/parcel.h"
 
 struct sl_error;
+struct sl_names;
 struct sl_share;
 struct sl_task;
 
@@ -66,3 +67,8 @@ int sl_transfer_in_task(lua_State *L, const struct sl_value *values, size_t n,
 /* The same into a new goroutine's state, which gets its copies of what is shared. */
 int sl_transfer_in_new(lua_State *L, const struct sl_value *values, size_t n,
 	struct sl_error *err) sl_must_check;
+
+/* Whether the global called @name, with the value on the top, is something that the script made,
+ * and travels with the functions that name it. [-0, +0, -] */
+bool sl_transfer_is_own_global(
+	lua_State *L, const struct sl_names *names, struct sl_bytes name);

@@ -111,15 +111,12 @@ static void fill_upvalues(struct sl_walk *walk, uint32_t self, int index)
 
 /* ---- the script's own globals ---- */
 
-/* Whether the global called @name, with the value on the top, is something that the script
- * made. [-0, +0, -] */
-static bool is_own_global(struct sl_walk *walk, struct sl_bytes name)
+bool sl_transfer_is_own_global(lua_State *L, const struct sl_names *names, struct sl_bytes name)
 {
-	lua_State *L = walk->L;
 	bool standard;
 
 	if (lua_iscfunction(L, -1))
-		return !sl_names_function(walk->names, L, -1);
+		return !sl_names_function(names, L, -1);
 	if (lua_isstring(L, -1))
 		return !sl_bytes_equal(name, sl_bytes_of("_VERSION"));
 	if (!lua_istable(L, -1))
@@ -179,7 +176,8 @@ static void find_global(void *ctx, struct sl_bytes name)
 	lua_pushlstring(L, name.data, name.size);
 	lua_pushvalue(L, -1);
 	if (lua_rawget(L, found->globals) != LUA_TNIL &&
-		(is_own_global(found->walk, name) || is_refused(found, lua_tostring(L, -2)))) {
+		(sl_transfer_is_own_global(L, found->walk->names, name) ||
+			is_refused(found, lua_tostring(L, -2)))) {
 		if (found->n++ == 0) {
 			lua_newtable(L);
 			lua_replace(L, found->globals + 1);

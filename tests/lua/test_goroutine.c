@@ -542,6 +542,82 @@ START_TEST(a_silent_pool_sends_no_tasks)
 }
 END_TEST
 
+START_TEST(functions_that_look_alike_are_told_apart)
+{
+	task_ok("local function value(f, ...)\n"
+		"  return select(2, goroutine.await(goroutine.async(f, ...))) end\n"
+		"for i = 1, 1500 do\n"
+		"  local f = load('return function(x) return ' .. i .. ' + x end')()\n"
+		"  assert(value(f, i) == 2 * i) f = nil\n"
+		"  if i % 7 == 0 then collectgarbage() end end\n"
+		"local a, b = function() return 'a' end, function() return 'b' end\n"
+		"for i = 1, 20 do assert(value(a) == 'a' and value(b) == 'b') end\n"
+		"local function of_global() return made_later end\n"
+		"assert(value(of_global) == nil) made_later = 7\n"
+		"assert(value(of_global) == 7) made_later = {8}\n"
+		"assert(value(of_global)[1] == 8) made_later = nil\n"
+		"assert(value(of_global) == nil)");
+}
+END_TEST
+
+START_TEST(plain_values_are_captured_as_they_are)
+{
+	task_ok("local s, i, f, b, n, lib, fn, env = 'a\\0b', 1 << 62, 0.5, false, nil, "
+		"string, "
+		"math.floor, _ENV\n"
+		"local ch = goroutine.channel(1) ch:send('in')\n"
+		"for _ = 1, 3 do local _, ok, rest = "
+		"goroutine.await(goroutine.async(function(...)\n"
+		"  local x, y, z = ...\n"
+		"  return s == 'a\\0b' and i == 1 << 62 and math.type(i) == 'integer' and f == "
+		"0.5\n"
+		"    and b == false and n == nil and lib == string and fn == math.floor and "
+		"env == _G\n"
+		"    and ch:len() == 1 and select('#', ...) == 4 and x == nil and y == 'y' and "
+		"z == "
+		"lib.upper, 'rest' end, nil, 'y', string.upper, nil))\n"
+		"  assert(ok == true and rest == 'rest') end\n"
+		"local p, q = print, print local function twins() p = 5 return q end\n"
+		"debug.upvaluejoin(twins, 1, twins, 2)\n"
+		"assert(select(2, goroutine.await(goroutine.async(twins))) == 5)");
+}
+END_TEST
+
+START_TEST(a_pool_task_finds_nothing_of_those_before)
+{
+	task_ok("goroutine.pool_create('p', {workers = 1, queue = 100, stream = false})\n"
+		"for i = 1, 60 do assert(goroutine.pool_submit('p', function(n)\n"
+		"  local seen = leak or string.leak or ('').leak or package.loaded.leak or "
+		"debug.getregistry().leak\n"
+		"    or json.leak or getmetatable('').leak or rawget(_G, 'big')\n"
+		"  leak, string.leak, package.loaded.leak, json.leak = i, i, i, i\n"
+		"  debug.getregistry().leak = i getmetatable('').leak = i\n"
+		"  big = {} for k = 1, 20000 do big[k] = {k} end print = nil\n"
+		"  big = string.rep('x', 100000) goroutine = nil\n"
+		"  if n % 3 == 0 then error('third') end\n"
+		"  return i, seen end, i)) end\n"
+		"local _, r = goroutine.pool_wait('p')\n"
+		"for i = 1, 60 do assert(r[i].success == (i % 3 ~= 0), r[i].error)\n"
+		"  if r[i].success then assert(r[i].values[1] == i and not r[i].values[2]) end "
+		"end\n"
+		"goroutine.pool_close('p')");
+}
+END_TEST
+
+START_TEST(finalizers_of_pool_tasks_run)
+{
+	task_run(&run, "goroutine.pool_create('p', {workers = 1, queue = 10, stream = false})\n"
+		       "for i = 1, 5 do goroutine.pool_submit('p', function()\n"
+		       "  x = setmetatable({}, {__gc = function() log.info('gone ' .. i) end}) "
+		       "end) end\n"
+		       "goroutine.pool_wait('p') goroutine.pool_close('p')");
+	ck_assert_int_eq(run.state, SL_STATE_DONE);
+	task_seen(&run, "gone 1\n");
+	task_seen(&run, "gone 5\n");
+	task_finish(&run);
+}
+END_TEST
+
 START_TEST(a_pool_keeps_the_last_ten_thousand_results)
 {
 	task_ok("goroutine.pool_create('p', {stream = false})\n"
@@ -740,8 +816,10 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	a_pool_task_that_waits_for_its_pool_raises,
 	news_of_a_pool_arrive_though_nothing_else_happens,
 	a_pool_left_open_is_closed_with_a_warning, a_silent_pool_sends_no_tasks,
-	a_pool_keeps_the_last_ten_thousand_results, they_nest_ten_deep,
-	ten_thousand_wait_at_once, ten_thousand_wait_for_each_other,
-	they_wait_inside_of_coroutines, they_wait_where_lua_cannot_yield,
-	open_files_are_closed_with_their_goroutine, finalizers_and_close_variables_run,
-	a_table_with_a_finalizer_crosses_with_it, if_the_function_raises_the_rest_is_stopped)
+	a_pool_keeps_the_last_ten_thousand_results, functions_that_look_alike_are_told_apart,
+	plain_values_are_captured_as_they_are, a_pool_task_finds_nothing_of_those_before,
+	finalizers_of_pool_tasks_run, they_nest_ten_deep, ten_thousand_wait_at_once,
+	ten_thousand_wait_for_each_other, they_wait_inside_of_coroutines,
+	they_wait_where_lua_cannot_yield, open_files_are_closed_with_their_goroutine,
+	finalizers_and_close_variables_run, a_table_with_a_finalizer_crosses_with_it,
+	if_the_function_raises_the_rest_is_stopped)
