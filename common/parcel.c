@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_CHUNK 1024
+#define WITHIN 256 /* bytes that a parcel has without a chunk: most hold a few values */
+#define FIRST_CHUNK 1008 /* with its head, what malloc() keeps at hand */
 #define LARGEST_CHUNK (256 * 1024)
 #define ALIGNMENT 16
 
@@ -23,11 +24,12 @@ struct held {
 };
 
 struct sl_parcel {
-	struct chunk *chunks; /* the first is the one being filled */
-	size_t used;          /* of the first chunk */
+	char *at, *end;       /* what is free, here or in the first chunk */
+	struct chunk *chunks; /* the last one made first */
 	size_t size;
 	size_t max_bytes;
 	struct held *held;
+	_Alignas(ALIGNMENT) char bytes[WITHIN];
 };
 
 struct sl_handle *sl_handle_ref(struct sl_handle *handle)
@@ -59,10 +61,16 @@ void sl_handle_unref(struct sl_handle *handle)
 
 struct sl_parcel *sl_parcel_new(size_t max_bytes)
 {
-	struct sl_parcel *parcel = calloc(1, sizeof(*parcel));
+	struct sl_parcel *parcel = malloc(sizeof(*parcel));
 
-	if (parcel)
-		parcel->max_bytes = max_bytes;
+	if (!parcel)
+		return NULL;
+	parcel->at = parcel->bytes;
+	parcel->end = parcel->bytes + sizeof(parcel->bytes);
+	parcel->chunks = NULL;
+	parcel->size = 0;
+	parcel->max_bytes = max_bytes;
+	parcel->held = NULL;
 	return parcel;
 }
 
@@ -96,7 +104,8 @@ static bool add_chunk(struct sl_parcel *parcel, size_t wanted)
 	chunk->capacity = capacity;
 	chunk->next = parcel->chunks;
 	parcel->chunks = chunk;
-	parcel->used = 0;
+	parcel->at = chunk->bytes;
+	parcel->end = chunk->bytes + capacity;
 	return true;
 }
 
@@ -110,12 +119,11 @@ void *sl_parcel_alloc(struct sl_parcel *parcel, size_t size)
 	rounded &= ~(size_t)(ALIGNMENT - 1);
 	if (rounded > parcel->max_bytes - parcel->size)
 		return NULL;
-	if (!parcel->chunks || parcel->chunks->capacity - parcel->used < rounded)
-		if (!add_chunk(parcel, rounded))
-			return NULL;
+	if ((size_t)(parcel->end - parcel->at) < rounded && !add_chunk(parcel, rounded))
+		return NULL;
 
-	at = parcel->chunks->bytes + parcel->used;
-	parcel->used += rounded;
+	at = parcel->at;
+	parcel->at += rounded;
 	parcel->size += rounded;
 	return memset(at, 0, rounded);
 }

@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "lua/light_call.h"
 #include "lua/outcome.h"
+#include "lua/plain.h"
 #include "lua/runtime_inside.h"
 #include "lua/share.h"
 #include "lua/transfer.h"
@@ -105,6 +106,8 @@ static void push_values(lua_State *L, const struct sl_value *values, size_t n)
 	struct sl_error err;
 
 	luaL_checkstack(L, (int)n + 4, "too many values");
+	if (sl_plain_push_many(L, values, n))
+		return;
 	if (sl_transfer_in(L, values, n, &err) != 0)
 		luaL_error(L, "%s", err.text);
 }

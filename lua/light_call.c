@@ -8,8 +8,8 @@
 #include "lua/body.h"
 #include "lua/goroutine.h"
 #include "lua/handle.h"
-#include "lua/json.h"
 #include "lua/names.h"
+#include "lua/plain.h"
 #include "lua/share.h"
 #include "lua/transfer.h"
 
@@ -32,15 +32,6 @@ static bool take_name(struct pack *pack, const char *name, struct sl_value *out)
 {
 	out->kind = SL_VALUE_NAMED;
 	return name && sl_parcel_copy(pack->parcel, sl_bytes_of(name), &out->string);
-}
-
-static bool take_string(struct pack *pack, int index, struct sl_value *out)
-{
-	struct sl_bytes text;
-
-	text.data = lua_tolstring(pack->L, index, &text.size);
-	out->kind = SL_VALUE_STRING;
-	return sl_parcel_copy(pack->parcel, text, &out->string);
 }
 
 static bool take_handle(struct pack *pack, int index, struct sl_value *out)
@@ -72,28 +63,14 @@ static bool take_module(struct pack *pack, int index, struct sl_value *out)
 	return take_name(pack, name, out);
 }
 
-/* The value at @index; false: it isn't plain. [-0, +0, -] */
+/* The value at @index; false: it isn't light. [-0, +0, -] */
 static bool take(struct pack *pack, int index, struct sl_value *out)
 {
 	lua_State *L = pack->L;
 
+	if (sl_plain_take(L, index, pack->parcel, out))
+		return true;
 	switch (lua_type(L, index)) {
-	case LUA_TNIL:
-		return true;
-	case LUA_TBOOLEAN:
-		*out = (struct sl_value){
-			.kind = SL_VALUE_BOOLEAN, .boolean = lua_toboolean(L, index)};
-		return true;
-	case LUA_TNUMBER:
-		if (lua_isinteger(L, index))
-			*out = (struct sl_value){
-				.kind = SL_VALUE_INTEGER, .integer = lua_tointeger(L, index)};
-		else
-			*out = (struct sl_value){
-				.kind = SL_VALUE_FLOAT, .number = lua_tonumber(L, index)};
-		return true;
-	case LUA_TSTRING:
-		return take_string(pack, index, out);
 	case LUA_TTABLE:
 		return take_module(pack, index, out);
 	case LUA_TFUNCTION:
@@ -194,31 +171,14 @@ struct unpack {
 /* [-0, +1, e] */
 static void push(lua_State *L, const struct sl_value *value)
 {
-	switch (value->kind) {
-	case SL_VALUE_BOOLEAN:
-		lua_pushboolean(L, value->boolean);
+	if (sl_plain_push(L, value))
 		return;
-	case SL_VALUE_INTEGER:
-		lua_pushinteger(L, value->integer);
-		return;
-	case SL_VALUE_FLOAT:
-		lua_pushnumber(L, value->number);
-		return;
-	case SL_VALUE_STRING:
-		lua_pushlstring(L, value->string.data, value->string.size);
-		return;
-	case SL_VALUE_HANDLE:
+	if (value->kind == SL_VALUE_HANDLE)
 		sl_handle_push(L, value->handle);
-		return;
-	case SL_VALUE_NAMED:
-		if (sl_bytes_equal(value->string, sl_bytes_of(LUA_GNAME)))
-			lua_pushglobaltable(L);
-		else if (!sl_names_push(L, value->string.data))
-			lua_error(L); /* why not is on the top */
-		return;
-	default:
-		lua_pushnil(L);
-	}
+	else if (sl_bytes_equal(value->string, sl_bytes_of(LUA_GNAME)))
+		lua_pushglobaltable(L);
+	else if (!sl_names_push(L, value->string.data))
+		lua_error(L); /* why not is on the top */
 }
 
 /* f(unpack) → function, arguments */

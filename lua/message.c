@@ -6,42 +6,19 @@
 
 #include "common/error.h"
 #include "lua/arena.h"
+#include "lua/plain.h"
 #include "lua/runtime_inside.h"
 #include "lua/transfer.h"
 
 /* Most that one message may carry. */
 #define MAX_BYTES ((size_t)256 << 20)
 
-/* Values that lie in struct sl_value itself; false: the parcel is needed. */
-static bool take_small(lua_State *L, int index, struct sl_value *out)
-{
-	switch (lua_type(L, index)) {
-	case LUA_TNIL:
-		*out = (struct sl_value){.kind = SL_VALUE_NIL};
-		return true;
-	case LUA_TBOOLEAN:
-		*out = (struct sl_value){
-			.kind = SL_VALUE_BOOLEAN, .boolean = lua_toboolean(L, index)};
-		return true;
-	case LUA_TNUMBER:
-		if (lua_isinteger(L, index))
-			*out = (struct sl_value){
-				.kind = SL_VALUE_INTEGER, .integer = lua_tointeger(L, index)};
-		else
-			*out = (struct sl_value){
-				.kind = SL_VALUE_FLOAT, .number = lua_tonumber(L, index)};
-		return true;
-	default:
-		return false;
-	}
-}
-
 static int pack(lua_State *L, int index, const char *what, const char *to,
 	struct sl_message *message, struct sl_error *err)
 {
 	struct sl_transfer how = {.to = to, .handles = true, .shared = true};
 
-	if (take_small(L, index, &message->value))
+	if (sl_plain_take(L, index, NULL, &message->value))
 		return 0;
 	message->parcel = sl_parcel_new(MAX_BYTES);
 	if (!message->parcel)
@@ -92,22 +69,9 @@ int sl_message_push(lua_State *L, const struct sl_message *message, struct sl_er
 {
 	const struct sl_value *value = &message->value;
 
-	switch (value->kind) {
-	case SL_VALUE_NIL:
-		lua_pushnil(L);
+	if (value->kind != SL_VALUE_STRING && sl_plain_push(L, value))
 		return 0;
-	case SL_VALUE_BOOLEAN:
-		lua_pushboolean(L, value->boolean);
-		return 0;
-	case SL_VALUE_INTEGER:
-		lua_pushinteger(L, value->integer);
-		return 0;
-	case SL_VALUE_FLOAT:
-		lua_pushnumber(L, value->number);
-		return 0;
-	default:
-		return sl_transfer_in(L, value, 1, err);
-	}
+	return sl_transfer_in(L, value, 1, err); /* which doesn't raise */
 }
 
 void sl_message_deliver(lua_State *L, struct sl_message *message)

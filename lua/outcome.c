@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "lua/plain.h"
 #include "lua/transfer.h"
 
 /* Most that a goroutine may return or raise. */
@@ -76,13 +77,15 @@ void sl_outcome_take_values(
 		sl_outcome_fail(outcome, "not enough memory");
 		return;
 	}
+	outcome->n_values = (size_t)n;
+	if (sl_plain_take_many(L, -n, (size_t)n, outcome->parcel, outcome->values))
+		return;
 	if (sl_transfer_out_many(L, -n, (size_t)n, "result", &how, outcome->parcel,
 		    outcome->values, &err) != 0) {
 		outcome->values = NULL;
+		outcome->n_values = 0;
 		sl_outcome_fail(outcome, err.text);
-		return;
 	}
-	outcome->n_values = (size_t)n;
 }
 
 /* f(co) → traceback */
