@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lua/pool.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,12 +95,28 @@ bool sl_pool_unregister(struct sl_pool *pool)
 		if (*at != pool)
 			continue;
 		*at = pool->next;
+		atomic_store(&pool->gone, true);
 		sl_tally_sub(runtime->tally, SL_TALLY_POOLS, 1);
 		found = true;
 		break;
 	}
 	pthread_mutex_unlock(&runtime->lock);
 	return found;
+}
+
+void sl_pool_retire(struct sl_pool *pool)
+{
+	struct sl_pool_result *results;
+	size_t n;
+
+	sl_pool_emit_last(pool);
+	sl_seats_clear(pool->seats);
+	pthread_mutex_lock(&pool->lock);
+	results = sl_steal(pool->results);
+	n = pool->n_results;
+	pool->n_results = 0;
+	pthread_mutex_unlock(&pool->lock);
+	sl_pool_free_results(results, n);
 }
 
 void sl_pools_close_left(struct sl_runtime *runtime)
@@ -110,7 +127,7 @@ void sl_pools_close_left(struct sl_runtime *runtime)
 
 		snprintf(text, sizeof(text), "pool '%.200s' was left open", pool->name);
 		sl_runtime_emit_log(runtime, SL_LOG_WARNING, 0, sl_bytes_of(text), NULL);
-		sl_pool_emit_last(pool);
+		sl_pool_retire(pool);
 		if (sl_pool_unregister(pool))
 			sl_handle_unref(&pool->handle);
 	}
@@ -243,8 +260,7 @@ bool sl_pool_is_full_locked(const struct sl_pool *pool)
 	return pool->active >= pool->workers && pool->queued >= pool->capacity;
 }
 
-/* Once accepted, a reference of the submission is the pool's. *out_launch: it is to begin now.
- */
+/* Once accepted, the reference is the pool's. *out_launch: it is to begin now. */
 static enum sl_pool_answer offer_locked(
 	struct sl_pool *pool, struct sl_submission *submission, bool *out_launch)
 {
@@ -255,7 +271,6 @@ static enum sl_pool_answer offer_locked(
 	if (sl_pool_is_full_locked(pool))
 		return SL_POOL_FULL;
 	sl_pool_changed_locked(pool);
-	sl_handle_ref(&submission->handle);
 	submission->number = ++pool->submitted;
 	submission->submitted_ns = sl_clock_monotonic_ns();
 	*out_launch = pool->active < pool->workers;
@@ -273,13 +288,16 @@ static enum sl_pool_answer offer_locked(
 	return SL_POOL_ACCEPTED;
 }
 
-enum sl_pool_answer sl_pool_offer(struct sl_pool *pool, struct sl_submission *submission)
+enum sl_pool_answer sl_pool_offer(
+	struct sl_pool *pool, struct sl_submission *submission, uint64_t *number)
 {
 	enum sl_pool_answer answer;
 	bool now = false;
 
 	pthread_mutex_lock(&pool->lock);
 	answer = offer_locked(pool, submission, &now);
+	if (answer == SL_POOL_ACCEPTED)
+		*number = submission->number;
 	pthread_mutex_unlock(&pool->lock);
 	if (now)
 		launch(submission);

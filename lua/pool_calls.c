@@ -5,6 +5,7 @@
  */
 
 #include <lauxlib.h>
+#include <stdatomic.h>
 
 #include "common/clock.h"
 #include "lua/call.h"
@@ -23,20 +24,52 @@ void sl_pool_define(lua_State *L)
 	sl_handle_define(L, SL_SUBMISSION_KIND, NULL);
 }
 
+static struct sl_pool *pool_at(lua_State *L, int index)
+{
+	return (struct sl_pool *)sl_handle_at(L, index);
+}
+
+static char pools_key; /* its address: the key in the registry */
+
+/* Pushes the table of the pools that this state knows: name → handle. [-0, +1, m] */
+static void push_known(lua_State *L)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &pools_key) == LUA_TTABLE)
+		return;
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &pools_key);
+}
+
 /* Pushes a handle of the pool called as argument 1 says, or nothing and NULL. */
 static struct sl_pool *push_pool(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	struct sl_pool *pool = sl_pool_find(sl_runtime_of(L), name);
+	struct sl_pool *pool;
 
+	push_known(L);
+	lua_pushvalue(L, 1);
+	if (lua_rawget(L, -2) == LUA_TUSERDATA) {
+		pool = pool_at(L, -1);
+		if (pool && !atomic_load(&pool->gone)) {
+			lua_remove(L, -2);
+			return pool;
+		}
+	}
+	lua_pop(L, 1);
+	pool = sl_pool_find(sl_runtime_of(L), name);
 	if (pool)
 		sl_handle_push_new(L, &pool->handle);
+	else
+		lua_pushnil(L);
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, -2);
+	lua_rawset(L, -4);
+	lua_remove(L, -2);
+	if (!pool)
+		lua_pop(L, 1);
 	return pool;
-}
-
-static struct sl_pool *pool_at(lua_State *L, int index)
-{
-	return (struct sl_pool *)sl_handle_at(L, index);
 }
 
 /* ---- pool_create ---- */
@@ -169,21 +202,29 @@ static void count_rejected(struct sl_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+static int accepted(lua_State *L, const struct sl_pool *pool, uint64_t number)
+{
+	char id[SL_POOL_ID_SIZE];
+
+	lua_pushlstring(L, id, sl_pool_write_id(pool, number, id));
+	return sl_goroutine_pace(L, 1);
+}
+
 /* Slots: pool, submission. */
 static int submit(lua_State *L, int status, lua_KContext deadline_ns)
 {
 	struct sl_pool *pool = pool_at(L, 1);
 	struct sl_submission *submission = (struct sl_submission *)sl_handle_at(L, 2);
-	enum sl_pool_answer answer = sl_pool_offer(pool, submission);
-	char id[256];
+	enum sl_pool_answer answer;
+	uint64_t number;
 
+	sl_handle_ref(&submission->handle);
+	answer = sl_pool_offer(pool, submission, &number);
+	if (answer == SL_POOL_ACCEPTED)
+		return accepted(L, pool, number);
+	sl_handle_unref(&submission->handle);
 	if (answer == SL_POOL_CLOSED)
 		return fail(L, true, "pool is closed", "");
-	if (answer != SL_POOL_FULL) {
-		sl_submission_write_id(submission, id, sizeof(id));
-		lua_pushstring(L, id);
-		return sl_goroutine_pace(L, 1);
-	}
 	if (deadline_ns == 1 ||
 		(status == LUA_YIELD && sl_goroutine_woken(L) == SL_WAKE_DEADLINE)) {
 		count_rejected(pool);
@@ -193,9 +234,8 @@ static int submit(lua_State *L, int status, lua_KContext deadline_ns)
 	return sl_goroutine_wait(L, deadline_ns, submit);
 }
 
-/* Pushes a submission for the function and arguments from @first to the top, which it takes
- * away. */
-static void push_submission(lua_State *L, struct sl_pool *pool, int first)
+/* A submission for the function and arguments from @first to the top, which it takes away. */
+static struct sl_submission *pack_submission(lua_State *L, struct sl_pool *pool, int first)
 {
 	struct sl_start start = {
 		.kind = SL_GOROUTINE_POOL,
@@ -213,7 +253,7 @@ static void push_submission(lua_State *L, struct sl_pool *pool, int first)
 		luaL_error(L, "not enough memory");
 		__builtin_unreachable();
 	}
-	sl_handle_push_new(L, &submission->handle);
+	return submission;
 }
 
 static int64_t submit_deadline(const struct sl_pool *pool)
@@ -228,14 +268,19 @@ static int64_t submit_deadline(const struct sl_pool *pool)
 int sl_pool_submit(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
+	struct sl_submission *submission;
 	struct sl_pool *pool;
+	uint64_t number;
 
 	luaL_checktype(L, 2, LUA_TFUNCTION);
 	pool = push_pool(L);
 	if (!pool)
 		return fail(L, true, "pool not found: %s", name);
 	lua_replace(L, 1);
-	push_submission(L, pool, 2);
+	submission = pack_submission(L, pool, 2);
+	if (sl_pool_offer(pool, submission, &number) == SL_POOL_ACCEPTED)
+		return accepted(L, pool, number);
+	sl_handle_push_new(L, &submission->handle);
 	return submit(L, LUA_OK, submit_deadline(pool));
 }
 
@@ -313,7 +358,7 @@ static int closed(lua_State *L, int status, lua_KContext ctx)
 	(void)ctx;
 	sl_share_acquire(L);
 	if (sl_pool_unregister(pool)) {
-		sl_pool_emit_last(pool);
+		sl_pool_retire(pool);
 		sl_handle_unref(&pool->handle);
 	}
 	lua_pushboolean(L, true);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "lua/pool_parts.h"
@@ -77,20 +77,28 @@ void sl_pool_emit_last(struct sl_pool *pool)
 	emit(pool, true);
 }
 
-void sl_submission_write_id(const struct sl_submission *submission, char *id, size_t size)
+size_t sl_pool_write_id(const struct sl_pool *pool, uint64_t number, char id[SL_POOL_ID_SIZE])
 {
-	snprintf(id, size, "%s-%llu", submission->pool->name,
-		(unsigned long long)submission->number);
+	size_t size = strnlen(pool->name, SL_POOL_ID_SIZE - 24);
+	char digits[24], *at = digits + sizeof(digits);
+
+	memcpy(id, pool->name, size);
+	id[size++] = '-';
+	do
+		*--at = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	memcpy(id + size, at, (size_t)(digits + sizeof(digits) - at));
+	return size + (size_t)(digits + sizeof(digits) - at);
 }
 
 void sl_pool_emit_task(const struct sl_submission *submission,
 	const struct sl_goroutine *goroutine, const struct sl_outcome *outcome)
 {
 	struct sl_event event = {.kind = SL_EVENT_TASK};
-	char id[256];
+	char id[SL_POOL_ID_SIZE];
 
-	sl_submission_write_id(submission, id, sizeof(id));
-	event.task.id = sl_bytes_of(id);
+	event.task.id.data = id;
+	event.task.id.size = sl_pool_write_id(submission->pool, submission->number, id);
 	event.task.pool = sl_bytes_of(submission->pool->name);
 	event.task.goroutine = goroutine ? goroutine->id : 0;
 	event.task.success = outcome->ok;

@@ -39,6 +39,7 @@ struct sl_pool {
 	struct sl_handle handle;    /* first */
 	struct sl_runtime *runtime; /* immutable after new */
 	struct sl_pool *next;       /* sl_runtime.pools; guarded by: the runtime's lock */
+	_Atomic bool gone;          /* the registry knows it no more */
 	char *name;                 /* immutable after new, and what follows */
 	uint64_t workers, capacity;
 	double submit_timeout_ms;
@@ -75,6 +76,9 @@ bool sl_pool_unregister(struct sl_pool *pool) sl_must_check;
 /* The pool called @name, with a reference; NULL: there is none. */
 struct sl_pool *sl_pool_find(struct sl_runtime *runtime, const char *name) sl_must_check;
 
+/* It is no more registered, and idle: tells its last stats and gives back what it holds. */
+void sl_pool_retire(struct sl_pool *pool);
+
 /* ---- running tasks ---- */
 
 enum sl_pool_answer {
@@ -87,9 +91,10 @@ enum sl_pool_answer {
 struct sl_submission *sl_submission_new(
 	struct sl_pool *pool, const struct sl_start *start) sl_must_check;
 
-/* Runs or queues it, if there is room. */
+/* Runs or queues it, if there is room. SL_POOL_ACCEPTED: its number is in *number, and the
+ * caller's reference is the pool's; it may be over already. */
 enum sl_pool_answer sl_pool_offer(
-	struct sl_pool *pool, struct sl_submission *submission) sl_must_check;
+	struct sl_pool *pool, struct sl_submission *submission, uint64_t *number) sl_must_check;
 
 /* Whether there is no room for one more. */
 bool sl_pool_is_full_locked(const struct sl_pool *pool);
@@ -120,8 +125,11 @@ void sl_pool_changed_locked(struct sl_pool *pool);
 void sl_pool_emit_first(struct sl_pool *pool);
 void sl_pool_emit_last(struct sl_pool *pool);
 
-/* "NAME-1" */
-void sl_submission_write_id(const struct sl_submission *submission, char *id, size_t size);
+/* Writes "NAME-1", without an end, and returns how long it is; a very long name is cut. */
+enum {
+	SL_POOL_ID_SIZE = 256
+};
+size_t sl_pool_write_id(const struct sl_pool *pool, uint64_t number, char id[SL_POOL_ID_SIZE]);
 
 void sl_pool_emit_task(const struct sl_submission *submission,
 	const struct sl_goroutine *goroutine, const struct sl_outcome *outcome);

@@ -89,13 +89,14 @@ static struct sl_pool_taken *push_taken(lua_State *L, struct sl_pool *pool)
 void sl_pool_push_results(lua_State *L, struct sl_pool *pool)
 {
 	struct sl_pool_taken *results = push_taken(L, pool);
+	char id[SL_POOL_ID_SIZE];
 
 	lua_createtable(L, (int)results->n, 0);
 	for (size_t i = 0; i < results->n; i++) {
 		struct sl_pool_result *result = &results->results[i];
 
 		sl_call_push_record(L, &result->outcome);
-		lua_pushfstring(L, "%s-%I", pool->name, (LUAI_UACINT)result->number);
+		lua_pushlstring(L, id, sl_pool_write_id(pool, result->number, id));
 		lua_setfield(L, -2, "id");
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
 		sl_outcome_deinit(&result->outcome);
