@@ -30,8 +30,8 @@ static void judge(const char *name, const char *what, unsigned threads, uint64_t
 
 	snprintf(body, sizeof(body),
 		"local at, seed = '" SL_SOURCE_ROOT "/tests/lua/models/', %llu "
-		"local crew, stopped = assert(loadfile(at .. 'prelude.lua'))(seed) "
-		"assert(loadfile(at .. '%s.lua'))(%d, '%s', crew, stopped)",
+		"local crew, stopped, anywhere = assert(loadfile(at .. 'prelude.lua'))(seed) "
+		"assert(loadfile(at .. '%s.lua'))(%d, '%s', crew, stopped, anywhere)",
 		(unsigned long long)seed, name, STEPS, what);
 	task_run_with(&run, &config, body);
 	ck_assert_msg(run.state == SL_STATE_DONE,

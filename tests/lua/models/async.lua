@@ -1,6 +1,6 @@
 -- A result goes to one of those who await it, whole, and the others are told; one that is stopped
 -- while it waits takes nothing.
-local steps, _, crew, stopped = ...
+local steps, _, crew, stopped, anywhere = ...
 local N <const>, HANDLES <const>, ALL <const>, TAKEN <const> = 4, steps // 8, 0, 1
 local probe = require("probe")
 local AWAITED <const> = "async handle already awaited"
@@ -33,7 +33,8 @@ local function await(i, handle)
 	end
 	local why
 	repeat
-		why = judge(i, goroutine.await(handle, how == 2 and math.random() / 10 or nil))
+		why = judge(i, anywhere(goroutine.await, handle,
+			how == 2 and math.random() / 10 or nil))
 	until why ~= "timeout exceeded"
 	assert(why == nil or why == AWAITED, why)
 end

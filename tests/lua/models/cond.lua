@@ -1,7 +1,7 @@
 -- Each round brings some tokens, with a signal for each, to goroutines that wait and to others
 -- that are stopped while they do. A signal that is lost leaves a token behind, and the round
 -- never ends.
-local steps, _, crew, stopped = ...
+local steps, _, crew, stopped, anywhere = ...
 local N <const>, STOPPED <const>, ROUNDS <const> = 6, 3, steps // 100
 local INSIDE <const>, TOKENS <const>, HELD <const>, TOOK <const> = 0, 1, 1000, 30000
 local probe, mu = require("probe"), goroutine.mutex()
@@ -11,7 +11,7 @@ local cond = goroutine.cond(mu)
 local function take(me)
 	probe.take(HELD + me, INSIDE, 1, 1, mu.lock, mu)
 	while probe.get(TOKENS) == 0 do
-		probe.away(HELD + me, INSIDE, 1, 1, cond.wait, cond)
+		anywhere(probe.away, HELD + me, INSIDE, 1, 1, cond.wait, cond)
 	end
 	probe.move(TOKENS, TOOK + me)
 	probe.give(HELD + me, INSIDE, 1, 1, mu.unlock, mu)

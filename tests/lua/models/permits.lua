@@ -1,6 +1,6 @@
 -- Never is more held than there is, and whatever a stopped one was handed goes on: at the end all
 -- is free. @what is held: a mutex, an rwmutex or a semaphore.
-local steps, what, crew, stopped = ...
+local steps, what, crew, stopped, anywhere = ...
 local N <const>, ALL <const>, STOPPED <const> = 16, 0, 1000
 local probe, lock = require("probe"), goroutine[what](5)
 local limit, ways = 1, {} -- ways: what it counts for; methods that take, give and try; argument
@@ -19,7 +19,7 @@ end
 -- Holds the lock for a moment; @slot knows whether it does.
 local function hold(slot, count, take, give, try, amount)
 	if math.random(4) > 1 then
-		probe.take(slot, ALL, count, limit, lock[take], lock, amount)
+		anywhere(probe.take, slot, ALL, count, limit, lock[take], lock, amount)
 	elseif not probe.take(slot, ALL, count, limit, lock[try], lock, amount) then
 		return
 	end

@@ -1,6 +1,6 @@
 -- Whoever selects has exactly one thing happen: a value that is offered to several channels goes
 -- into one of them, and what is received was sent once.
-local steps, _, crew, stopped = ...
+local steps, _, crew, _, anywhere = ...
 local N <const>, ARRIVED <const>, SENT <const> = 12, 0, 20000
 local probe = require("probe")
 local a, b, c = goroutine.channel(), goroutine.channel(1), goroutine.channel(4)
@@ -31,7 +31,7 @@ local function step(value)
 		local late, i = goroutine.select_timeout(math.random() / 5, cases)
 		return not late and sends[i]
 	end
-	return sends[goroutine.select(cases)]
+	return sends[anywhere(goroutine.select, cases)]
 end
 
 -- Until all have sent what they had; those that have nothing left only receive.

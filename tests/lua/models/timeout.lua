@@ -1,5 +1,5 @@
 -- Either it is in time, with all its results, or nothing of it runs any more.
-local steps, _, crew = ...
+local steps, _, crew, _, anywhere = ...
 local N <const>, ALIVE <const> = 12, 0
 local probe = require("probe")
 
@@ -30,7 +30,7 @@ crew(N, function(me)
 		local ms, n = math.random() / 2, math.random(0, 5)
 		local slot = ALIVE + me
 		if math.random(2) == 1 then
-			local ok, why = goroutine.timeout(ms, live, slot, math.random(0, 2))
+			local ok, why = anywhere(goroutine.timeout, ms, live, slot, math.random(0, 2))
 			assert(ok == false and why == "timeout exceeded", why)
 		else
 			local ok, first, second, third = goroutine.timeout(ms, brief, slot, n)

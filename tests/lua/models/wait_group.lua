@@ -1,5 +1,5 @@
 -- Who waits goes on when all are done that were added before, and not earlier.
-local steps, _, crew = ...
+local steps, _, crew, _, anywhere = ...
 local N <const>, ADDED <const>, DONE <const> = 16, 1, 2
 local probe, wg = require("probe"), goroutine.wait_group()
 
@@ -15,7 +15,7 @@ crew(N, function()
 		if what == 1 then
 			if mine > 0 then done(mine) end -- else nobody would
 			local added = probe.get(ADDED)
-			wg:wait()
+			anywhere(wg.wait, wg)
 			assert(probe.get(DONE) >= added, "wait() returned too early")
 		elseif what == 2 then
 			local ok, why = pcall(wg.add, wg, -1000000)
