@@ -163,8 +163,9 @@ static inline void task_ok(const char *body)
 	struct task_run run;
 
 	task_run(&run, body);
-	ck_assert_msg(run.state == SL_STATE_DONE, "%s %s\n%s\n%s", run.message, run.error,
-		run.traceback, run.events.data);
+	/* Check takes only so much. */
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s %s\n%.1000s\n%.1000s", run.message,
+		run.error, run.traceback, run.events.data);
 	task_finish(&run);
 }
 

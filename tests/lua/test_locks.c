@@ -86,6 +86,20 @@ START_TEST(who_wants_many_is_not_passed)
 }
 END_TEST
 
+START_TEST(all_go_on_for_whom_there_is_enough)
+{
+	task_ok("local sem, rw = goroutine.semaphore(4), goroutine.rwmutex()\n"
+		"local all, go = goroutine.wait_group(), goroutine.wait_group()\n"
+		"sem:acquire(4) rw:lock() all:add(6) go:add()\n"
+		"for i = 1, 3 do\n"
+		"  goroutine.spawn(function() sem:acquire() all:done() go:wait() end)\n"
+		"  goroutine.spawn(function() rw:rlock() all:done() go:wait() end)\n"
+		"end\n"
+		"goroutine.sleep(5) sem:release(4) rw:unlock()\n"
+		"all:wait() assert(sem:available() == 1 and not rw:try_lock()) go:done()");
+}
+END_TEST
+
 START_TEST(who_gives_up_lets_the_next_one_in)
 {
 	task_ok("local sem, done = goroutine.semaphore(4), goroutine.channel() "
@@ -266,8 +280,8 @@ END_TEST
 
 SL_CHECK_MAIN("lua/locks", a_mutex_is_held_by_one_at_a_time, try_lock_never_waits,
 	a_mutex_is_handed_over_in_line, a_semaphore_lets_in_so_many,
-	who_wants_many_is_not_passed, who_gives_up_lets_the_next_one_in,
-	an_rwmutex_has_many_readers_or_one_writer, readers_do_not_starve_a_writer,
-	an_atomic_integer_has_64_bits, misuse_raises_and_says_what,
-	a_wait_that_is_stopped_takes_nothing, random_waiters_never_break_a_lock,
-	a_deadlock_says_who_has_it)
+	who_wants_many_is_not_passed, all_go_on_for_whom_there_is_enough,
+	who_gives_up_lets_the_next_one_in, an_rwmutex_has_many_readers_or_one_writer,
+	readers_do_not_starve_a_writer, an_atomic_integer_has_64_bits,
+	misuse_raises_and_says_what, a_wait_that_is_stopped_takes_nothing,
+	random_waiters_never_break_a_lock, a_deadlock_says_who_has_it)
