@@ -24,14 +24,13 @@ struct row {
 	const char *after;  /* where it has to be */
 };
 
-static void follow(const struct row *row)
+static void write_body(const struct row *row, char *body, size_t size)
 {
-	char body[2048];
-
-	snprintf(body, sizeof(body),
+	snprintf(body, size,
 		"local g, ctx = goroutine, goroutine.context()\n"
 		"local function turns() for _ = 1, 20 do g.sleep(0) end end\n"
 		"local function await(h) local ok, v = g.await(h) assert(ok, v) return v end\n"
+		"local function handed(yes) if not yes then log.info('late') end end\n"
 		"%s\n"
 		"g.spawn(function()\n"
 		"  ctx:run(function() %s log.info('it had its turn') end) end)\n"
@@ -39,10 +38,31 @@ static void follow(const struct row *row)
 		"turns() %s\n"
 		"turns() %s",
 		row->before, row->wait, row->other ? row->other : "", row->hand, row->after);
+}
+
+/* False: the clock came between. */
+static bool happens(const char *body)
+{
+	bool late;
+
 	task_run_in_turn(&run, body);
-	ck_assert_msg(run.state == SL_STATE_DONE, "%s\n%s %s", body, run.message, run.error);
-	ck_assert_msg(strcmp(run.log.data, "") == 0, "%s\n%s", body, run.log.data);
+	late = strcmp(run.log.data, "") != 0;
+	ck_assert_msg(
+		late || run.state == SL_STATE_DONE, "%s\n%s %s", body, run.message, run.error);
 	task_finish(&run);
+	return !late;
+}
+
+/* Where a machine has little time, one who runs may be interrupted anywhere: then it has not
+ * been handed over at the moment that is meant, and another attempt is made. */
+static void follow(const struct row *row)
+{
+	char body[2048];
+	int n = 0;
+
+	write_body(row, body, sizeof(body));
+	while (!happens(body))
+		ck_assert_msg(++n < 50, "never at the moment that is meant:\n%s", body);
 }
 
 #define FOLLOW(rows)                                                                           \
@@ -53,18 +73,18 @@ START_TEST(a_value_goes_back_to_its_place)
 {
 	static const struct row rows[] = {
 		{"local ch = g.channel(3)", "ch:receive()", NULL,
-			"ctx:cancel() ch:send(1) assert(ch:len() == 0) ch:send(2)",
+			"ctx:cancel() ch:send(1) handed(ch:len() == 0) ch:send(2)",
 			"assert(ch:len() == 2 and ch:receive() == 1 and ch:receive() == 2)"},
 		{"local ch = g.channel()", "ch:receive()", NULL,
-			"ctx:cancel() assert(ch:try_send(1))", "assert(ch:receive() == 1)"},
+			"ctx:cancel() handed(ch:try_send(1))", "assert(ch:receive() == 1)"},
 		{"local ch = g.channel()", "ch:range(print)", NULL,
-			"ctx:cancel() assert(ch:try_send(1)) ch:close()",
+			"ctx:cancel() handed(ch:try_send(1)) ch:close()",
 			"local v, ok = ch:receive() assert(v == 1 and ok == true)\n"
 			"v, ok = ch:receive() assert(v == nil and ok == false)"},
 		{"local a, b = g.channel(), g.channel()",
 			"g.select{{channel = a, receive = true}, {channel = b, receive = "
-	                "true}}",
-			NULL, "ctx:cancel() assert(b:try_send(1))",
+			"true}}",
+			NULL, "ctx:cancel() handed(b:try_send(1))",
 			"assert(b:receive() == 1 and not select(2, a:try_receive()))"},
 	};
 
@@ -77,7 +97,7 @@ START_TEST(a_value_is_for_the_next_receiver)
 	static const struct row rows[] = {
 		{"local ch = g.channel()", "ch:receive()",
 			"local h = g.async(function() return ch:receive() end)",
-			"ctx:cancel() assert(ch:try_send(1))", "assert(await(h) == 1)"},
+			"ctx:cancel() handed(ch:try_send(1))", "assert(await(h) == 1)"},
 		{"local ch = g.channel(1)", "for v in ch:iter() do end",
 			"local h = g.async(function()\n"
 			"  return (select(2, g.select{{channel = ch, receive = true}})) end)",
@@ -92,16 +112,16 @@ START_TEST(a_lock_is_free_again)
 {
 	static const struct row rows[] = {
 		{"local mu = g.mutex() mu:lock()", "mu:lock()", NULL,
-			"ctx:cancel() mu:unlock() assert(not mu:try_lock())",
+			"ctx:cancel() mu:unlock() handed(not mu:try_lock())",
 			"assert(mu:try_lock())"},
 		{"local rw = g.rwmutex() rw:rlock()", "rw:lock()", NULL,
-			"ctx:cancel() rw:runlock() assert(not rw:try_rlock())",
+			"ctx:cancel() rw:runlock() handed(not rw:try_rlock())",
 			"assert(rw:try_lock())"},
 		{"local rw = g.rwmutex() rw:lock()", "rw:rlock()", NULL,
-			"ctx:cancel() rw:unlock() assert(not rw:try_lock())",
+			"ctx:cancel() rw:unlock() handed(not rw:try_lock())",
 			"assert(rw:try_lock())"},
 		{"local sem = g.semaphore(3) sem:acquire(3)", "sem:acquire(2)", NULL,
-			"ctx:cancel() sem:release(3) assert(sem:available() == 1)",
+			"ctx:cancel() sem:release(3) handed(sem:available() == 1)",
 			"assert(sem:available() == 3)"},
 	};
 
