@@ -3,6 +3,7 @@
 and its health. What it writes is read by those who will read it: the parsers of Prometheus's
 client library, and promtool where that is installed."""
 import http.client
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import time
 import unittest
 
-from house import SLOW, Case, children, wait_for
+from house import SLOW, SOURCE, Case, children, wait_for
 
 try:
     from prometheus_client.openmetrics import parser as openmetrics_parser
@@ -61,6 +62,16 @@ BUSY = """
 
 def body(lua):
     return f"function() {lua} end"
+
+
+OBSERVE = SOURCE / "packaging" / "observe"
+
+
+def dashboard_expressions():
+    """What the dashboard's panels ask for, with values for its variables."""
+    board = json.loads((OBSERVE / "grafana.json").read_text())
+    found = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    return [e.replace("$instance", ".*").replace("$__rate_interval", "1m") for e in found]
 
 
 class Socket(http.client.HTTPConnection):
@@ -306,6 +317,39 @@ class Metrics(Case):
             checked = subprocess.run([promtool, "check", "metrics"], input=self.text(accept),
                                      capture_output=True, text=True, timeout=30 * SLOW)
             self.assertEqual((checked.returncode, checked.stdout + checked.stderr), (0, ""))
+
+    def test_what_is_shipped_to_observe_names_what_there_is(self):
+        self.watched()
+        there = set(self.values())
+        names = {key.split("{")[0] for key in there}
+        for file in ["grafana.json", "alerts.yml"]:
+            text = (OBSERVE / file).read_text().replace('\\"', '"')
+            used = re.findall(r"\b((?:sloth_agent|process)_[a-z_]+)(?:{([^}]*)})?", text)
+            self.assertGreater(len(used), 5, file)
+            self.assertEqual(sorted({name for name, _ in used} - names), [], file)
+            for name, labels in used:
+                for label in re.findall(r'[a-z_]+="[^"]*"', labels or ""):
+                    if not label.startswith("job="):
+                        self.assertIn(f"{name}{{{label}}}", there, file)
+            # What is grouped by is a label that is there.
+            for label, name in re.findall(r"by \((\w+)\) \(.*?((?:sloth_agent)_[a-z_]+)", text):
+                if label not in ("instance", "le"):
+                    self.assertTrue([k for k in there if k.startswith(f"{name}{{{label}=")], name)
+        self.assertGreater(len(dashboard_expressions()), 15)
+
+    def test_promtool_accepts_what_is_shipped_to_observe(self):
+        promtool = shutil.which("promtool")
+        if not promtool:
+            self.skipTest("promtool is not installed (package prometheus, 100 MB)")
+        rules = self.place / "dashboard.yml"
+        rules.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": [
+            {"record": f"panel:{number}", "expr": expression}
+            for number, expression in enumerate(dashboard_expressions())]}]}))
+        for check, file in [("config", OBSERVE / "prometheus.yml"),
+                            ("rules", OBSERVE / "alerts.yml"), ("rules", rules)]:
+            checked = subprocess.run([promtool, "check", check, file], capture_output=True,
+                                     text=True, timeout=30 * SLOW)
+            self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
 
     def test_the_format_is_what_the_client_accepts(self):
         self.watched()
