@@ -51,7 +51,13 @@ for package in "$@"; do
 	case $package in */sloth-agent_*) newer "$package" ;; esac
 done
 cp "$(dirname "$0")/booted.sh" "$machine/booted.sh"
+# What sloth-agent(8) says to type; scdoc writes a backslash for two.
+awk -v dir="$machine/packages" '/^```/ { inside = !inside; n++; next }
+	inside { gsub(/\\\\/, "\\"); print >(dir "/page." n) }' \
+	"$(dirname "$0")/../../man/sloth-agent.8.scd"
 systemd-id128 new >"$machine/etc/machine-id"
+# The manual's index would be made anew at each step.
+rm -f "$machine/var/lib/man-db/auto-update"
 # Nothing but this is wanted of all that the machine may have.
 ln -sf /dev/null "$machine/etc/systemd/system/timers.target"
 cat >"$machine/etc/systemd/system/booted.service" <<'UNIT'

@@ -132,6 +132,7 @@ job=$(sed -n 's/.*"JOB_ID":"\([0-9a-f]*\)".*/\1/p' /tmp/ended)
 grep -q '"PRIORITY":"6"' /tmp/ended
 grep -q '"SYSLOG_IDENTIFIER":"sloth-agent"' /tmp/ended
 [ -n "$(fields MESSAGE_ID=8f9007f6130b471ba56f4f7a878847f9)" ]
+sh -e "$(grep -l 'journalctl -u sloth-agent TASK=' /packages/page.*)" >/dev/null
 
 say 'main is killed: systemd starts it again'
 before=$(main_pid)
@@ -188,11 +189,7 @@ restarted "$before"
 dpkg -s sloth-agent | grep -q '^Version: .*+newer'
 
 say 'the locked profile: no privileges, nothing to write to'
-mkdir -p /etc/systemd/system/sloth-agent.service.d
-ln -s /usr/share/sloth-agent/profiles/locked.conf \
-	/etc/systemd/system/sloth-agent.service.d/profile.conf
-systemctl daemon-reload
-systemctl restart sloth-agent
+sh -e "$(grep -l profiles/locked.conf /packages/page.*)"
 lua 'return os.execute("test $(id -un) = sloth-agent && touch /tmp/mine && ! touch /etc/by-task")'
 rm -r /etc/systemd/system/sloth-agent.service.d
 systemctl daemon-reload
