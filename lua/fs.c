@@ -329,12 +329,8 @@ int sl_fs_glob(const char *pattern, void (*fn)(void *ctx, const char *path), voi
 		"%s: cannot look for it", pattern);
 }
 
-int sl_fs_tmp(char *path, size_t size, struct sl_error *err)
+int sl_fs_tmp(const char *place, char *path, size_t size, struct sl_error *err)
 {
-	const char *place = getenv("TMPDIR");
-
-	if (!place || place[0] == '\0')
-		place = "/tmp";
 	if (snprintf(path, size, "%s/sloth.XXXXXX", place) >= (int)size)
 		return sl_fail(err, SL_ETOO_LARGE, "TMPDIR is too long");
 	if (!mkdtemp(path))

@@ -47,5 +47,5 @@ int sl_fs_glob(const char *pattern, void (*fn)(void *ctx, const char *path), voi
 int sl_fs_copy(const char *from, const char *to, struct sl_error *err) sl_must_check;
 int sl_fs_rename(const char *from, const char *to, struct sl_error *err) sl_must_check;
 
-/* Makes a directory of its own and writes its path to @path. */
-int sl_fs_tmp(char *path, size_t size, struct sl_error *err) sl_must_check;
+/* Makes a directory of its own in @place and writes its path to @path. */
+int sl_fs_tmp(const char *place, char *path, size_t size, struct sl_error *err) sl_must_check;

@@ -10,9 +10,11 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "lua/environment.h"
 #include "lua/fs.h"
 #include "lua/modules.h"
 #include "lua/result.h"
+#include "lua/runtime_inside.h"
 
 /* A path has no zeros in it. */
 static const char *check_path(lua_State *L, int arg)
@@ -222,10 +224,19 @@ static int l_rename(lua_State *L)
 /* fs.tmp(): a new directory */
 static int l_tmp(lua_State *L)
 {
+	struct sl_buffer place = SL_BUFFER_INIT;
 	char path[PATH_MAX];
 	struct sl_error err;
+	int code;
 
-	if (sl_fs_tmp(path, sizeof(path), &err) != 0)
+	if (!sl_environment_get(sl_runtime_of(L)->environment, "TMPDIR", &place) ||
+		place.size == 0)
+		sl_buffer_append(&place, "/tmp", 4);
+	sl_buffer_append(&place, "", 1);
+	code = place.failed ? sl_fail(&err, SL_ENOMEM, "not enough memory")
+	                    : sl_fs_tmp(place.data, path, sizeof(path), &err);
+	sl_buffer_deinit(&place);
+	if (code != 0)
 		return sl_result_fail(L, &err);
 	lua_pushstring(L, path);
 	return 1;

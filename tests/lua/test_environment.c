@@ -48,7 +48,7 @@ END_TEST
 START_TEST(a_command_can_have_others)
 {
 	task_ok("os.setenv('SLOTH_A', 'a') os.setenv('SLOTH_B', 'b') os.setenv('SLOTH_C', "
-	        "'c')\n"
+		"'c')\n"
 		"local r = exec.run('echo $SLOTH_A ${SLOTH_B-none} $SLOTH_C',\n"
 		"  {env = {SLOTH_A = 'other', SLOTH_B = false}})\n"
 		"assert(r.stdout == 'other none c\\n', r.stdout)\n"
@@ -68,9 +68,20 @@ START_TEST(programs_are_found_along_the_path_that_was_set)
 		"os.setenv('PATH', '/nowhere:' .. place .. ':' .. os.getenv('PATH'))\n"
 		"assert(exec.run({'sloth-here', 'it'}).stdout == 'found it\\n')\n"
 		"assert(exec.run({'sloth-here'}, {env = {PATH = '/nowhere'}}).exit_code == "
-	        "127)\n"
+		"127)\n"
 		"assert(os.execute('chmod -x ' .. file))\n"
 		"assert(exec.run({'sloth-here'}).exit_code == 126)\n"
+		"assert(fs.remove(place, {recursive = true}))");
+}
+END_TEST
+
+START_TEST(new_directories_are_made_where_it_says)
+{
+	unsetenv("TMPDIR");
+	task_ok("local place = fs.tmp() assert(place:find('^/tmp/sloth'), place)\n"
+		"os.setenv('TMPDIR', place)\n"
+		"local inner = fs.tmp() assert(fs.dirname(inner) == place, inner)\n"
+		"os.setenv('TMPDIR', '/no/such') assert(not fs.tmp())\n"
 		"assert(fs.remove(place, {recursive = true}))");
 }
 END_TEST
@@ -98,7 +109,7 @@ START_TEST(there_is_a_limit_to_them)
 		"local ok, e = os.setenv('N4097', 1)\n"
 		"assert(ok == nil and e:find('4096'), e)\n"
 		"for i = 1, 4096 do assert(os.getenv('N' .. i) == (i == 7 and 'another' or "
-	        "tostring(i))) end");
+		"tostring(i))) end");
 }
 END_TEST
 
@@ -110,16 +121,17 @@ START_TEST(goroutines_set_them_at_the_same_time)
 		"    os.setenv('SHARED', ('v'):rep(n)) os.setenv('G' .. i, n)\n"
 		"    local v = os.getenv('SHARED')\n"
 		"    assert(not v or v:find('^v+$')) assert(os.getenv('G' .. i) == "
-	        "tostring(n))\n"
+		"tostring(n))\n"
 		"    if n % 4 == 0 then os.setenv('SHARED') end\n"
 		"  end\n"
 		"end) end\n"
 		"for i, r in ipairs(goroutine.await_all(hs)) do assert(r.success, r.error) "
-	        "end");
+		"end");
 }
 END_TEST
 
 SL_CHECK_MAIN("environment", what_is_set_is_seen_by_the_task_and_what_it_starts,
 	what_is_removed_is_gone_wherever_it_came_from, a_command_can_have_others,
-	programs_are_found_along_the_path_that_was_set, names_and_values_are_texts,
-	there_is_a_limit_to_them, goroutines_set_them_at_the_same_time)
+	programs_are_found_along_the_path_that_was_set, new_directories_are_made_where_it_says,
+	names_and_values_are_texts, there_is_a_limit_to_them,
+	goroutines_set_them_at_the_same_time)
