@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Things that die in the middle: what is left, what is said, what is not lost."""
 import os
+import pathlib
 import re
 import signal
+import threading
 import time
 import unittest
 
-from house import SANITIZED, Case, alive, descendants, wait_for
+from house import SANITIZED, SLOW, Case, alive, descendants, wait_for
 
 
 class Faults(Case):
@@ -146,6 +148,125 @@ class Faults(Case):
         wait_for(lambda: not alive(worker), "its worker too", 5)
         process.kill()
         process.communicate()
+
+
+class Orphans(Case):
+    """An agent has two processes beside its workers; whichever of them dies, and when, and in
+    which order: nothing stays."""
+
+    BUSY = ('function() exec.run("setsid sh -c \'sleep 600 & sleep 601\' & sleep 602") end')
+
+    def setUp(self):
+        super().setUp()
+        self.mark = "SLOTH_ORPHAN=%d-%d" % (os.getpid(), time.monotonic_ns())
+        name, value = self.mark.split("=")
+        os.environ[name] = value
+        self.addCleanup(os.environ.pop, name)
+
+    def family(self):
+        """All that the agent started or that came of it: its environment is theirs."""
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+            try:
+                pid = int(path.parts[2])
+                if pid != os.getpid() and self.mark.encode() in path.read_bytes() \
+                        and alive(pid):
+                    found.append(pid)
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                pass
+        return found
+
+    def named(self, name):
+        found = []
+        for pid in self.family():
+            try:
+                if pathlib.Path("/proc/%d/comm" % pid).read_text().strip() == name:
+                    found.append(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+        return found
+
+    def busy_agent(self):
+        """One whose task has begun processes, two of which left it; and the spawner's pid."""
+        agent = self.agent("--prefork", 4)
+        with agent.client() as client:
+            job, _ = client.submit(self.BUSY)
+        wait_for(lambda: len(self.named("sleep")) == 3, "the task's processes run")
+        self.assertEqual(len(self.named("sloth-worker")), 4)
+        (spawner,) = self.named("sloth-spawner")
+        return agent, spawner, job
+
+    def assertNoneLeft(self, seconds=10):
+        wait_for(lambda: not self.family(), "none of the agent's processes is left", seconds)
+
+    def test_a_killed_spawner_takes_all_along_and_another_one_comes(self):
+        agent, spawner, job = self.busy_agent()
+        before = [pid for pid in self.family() if pid != agent.pid]
+        os.kill(spawner, signal.SIGKILL)
+        wait_for(lambda: not any(map(alive, before)), "they have gone with it")
+        with agent.client() as client:
+            state, events = client.finish(job)
+            self.assertEqual(state, "crashed")
+            self.assertIn("spawner", str(events[-1]))
+            job, _ = client.submit("function() return true end", wait_ms=10000)
+            self.assertEqual(client.finish(job)[0], "done")
+        self.assertEqual(agent.stop(), 0)
+        self.assertNoneLeft()
+
+    def test_a_killed_main_takes_all_along(self):
+        agent, _, _ = self.busy_agent()
+        agent.process.kill()
+        self.assertNoneLeft()
+
+    def test_workers_do_not_need_a_spawner_to_see_that_main_is_gone(self):
+        agent, spawner, _ = self.busy_agent()
+        os.kill(spawner, signal.SIGSTOP)
+        agent.process.kill()
+        wait_for(lambda: not self.named("sloth-worker"), "the workers are gone")
+        os.kill(spawner, signal.SIGCONT)
+        self.assertNoneLeft()
+
+    def test_workers_that_cannot_run_are_ended_all_the_same(self):
+        agent, spawner, _ = self.busy_agent()
+        for pid in self.named("sloth-worker"):
+            os.kill(pid, signal.SIGSTOP)
+        os.kill(spawner, signal.SIGSTOP)
+        agent.process.kill()
+        agent.process.wait()
+        self.assertEqual(len(self.named("sloth-worker")), 4)
+        os.kill(spawner, signal.SIGKILL)
+        try:
+            wait_for(lambda: not self.named("sloth-worker"), "the kernel has ended them")
+        finally:
+            self.kill(self.family())  # nobody was left who could have ended the rest
+
+    def test_whoever_dies_while_workers_are_made_none_is_left(self):
+        for i in range(12):
+            agent = self.agent("--prefork", 16, name="a%d" % i, start=False)
+            starts = threading.Thread(target=self.start_or_not, args=[agent])
+            starts.start()
+            wait_for(lambda: self.named("sloth-spawner"), "the spawner runs")
+            time.sleep(0.004 * i * SLOW)
+            victims = self.named("sloth-spawner") + [agent.process.pid]
+            self.kill(victims if i % 2 else reversed(victims))
+            starts.join()
+            agent.process.wait()
+            self.assertNoneLeft()
+
+    @staticmethod
+    def kill(pids):
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    @staticmethod
+    def start_or_not(agent):
+        try:
+            agent.start()
+        except AssertionError:
+            pass
 
 
 if __name__ == "__main__":
