@@ -4,7 +4,7 @@ import os
 import time
 import unittest
 
-from house import SLOW, Case, descendants, rss_kib, wait_for
+from house import SLOW, Case, children, descendants, n_fds, rss_kib, wait_for
 from wire import Refused
 
 
@@ -108,9 +108,14 @@ end'''
                     self.assertEqual(client.finish(job)[0], "done")
                     client.call("forget", job=job)
             some(50)
-            before = rss_kib(agent.pid)
+            # the spawner, which all workers are copies of, is main's only child
+            pids = [agent.pid] + children(agent.pid)
+            self.assertEqual(len(pids), 2)
+            before = [(rss_kib(pid), n_fds(pid)) for pid in pids]
             some(100)
-            self.assertLess(rss_kib(agent.pid) - before, 1024)
+            for pid, (rss, fds) in zip(pids, before):
+                self.assertLess(rss_kib(pid) - rss, 1024)
+                wait_for(lambda: n_fds(pid) <= fds, "no more descriptors than before")
 
 
 if __name__ == "__main__":

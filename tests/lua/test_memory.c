@@ -57,46 +57,86 @@ static const char *const eaters[] = {
 
 START_TEST(a_task_at_its_limit_fails_with_that_reason)
 {
-	struct sl_runtime_config config = {.threads = 2, .task_memory_bytes = 32 << 20};
+	struct sl_runtime_config config = {.threads = 2, .task_memory_bytes = 12 << 20};
 
 	task_run_with(&run, &config, eaters[_i]);
 	ck_assert_int_eq(run.state, SL_STATE_FAILED);
-	ck_assert_str_eq(run.message, "the task's memory limit of 33554432 bytes is reached");
-	ck_assert_uint_le(run.result.peak_memory_bytes, 34 << 20);
+	ck_assert_str_eq(run.message, "the task's memory limit of 12582912 bytes is reached");
+	ck_assert_uint_le(run.result.peak_memory_bytes, 14 << 20);
 	task_finish(&run);
 }
 END_TEST
 
 /* Sanitizers keep what is freed for a while. */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-static size_t rss_kib(void)
-{
-	FILE *file = fopen("/proc/self/statm", "r");
-	unsigned long pages = 0;
+#define RSS                                                                                    \
+	"local function rss()\n"                                                               \
+	"  for line in io.lines('/proc/self/status') do\n"                                     \
+	"    local kib = line:match('^VmRSS:%s+(%d+)') if kib then return tonumber(kib) end\n" \
+	"  end end\n"
 
-	if (fscanf(file, "%*u %lu", &pages) != 1)
-		pages = 0;
-	fclose(file);
-	return pages * 4;
+/* A page more in each state would be seen. */
+START_TEST(ten_thousand_parked_ones_are_small_and_give_their_memory_back)
+{
+	task_ok(RSS "local ready, go = goroutine.wait_group(), goroutine.wait_group()\n"
+		    "local done, n, before = goroutine.wait_group(), 10000, rss()\n"
+		    "ready:add(n) go:add() done:add(n)\n"
+		    "goroutine.spawn_many(n, function() ready:done() go:wait() done:done() "
+		    "end)\n"
+		    "ready:wait() goroutine.sleep(20)\n"
+		    "local each = (rss() - before) / n\n"
+		    "assert(each < 19, each .. ' KiB each')\n"
+		    "go:done() done:wait()\n"
+		    "local kept\n"
+		    "for _ = 1, 500 do\n"
+		    "  kept = rss() - before if kept < 48 * 1024 then break end\n"
+		    "  goroutine.sleep(10) end\n"
+		    "assert(kept < 48 * 1024, kept .. ' KiB are left')\n");
 }
+END_TEST
 
-START_TEST(goroutines_in_sequence_leave_nothing_behind)
+/* A thousand bytes that each one leaves would be 200 MB. */
+START_TEST(two_hundred_thousand_in_sequence_leave_nothing_behind)
 {
-	static const char body[] = "local t = {n = 0}\n"
-				   "for i = 1, 5000 do\n"
-				   "  goroutine.await(goroutine.async(function() t.n = t.n + 1 "
-				   "return {i} end)) end\n"
-				   "assert(t.n == 5000)";
-	size_t before;
-
-	task_ok(body);
-	before = rss_kib();
-	for (int i = 0; i < 3; i++)
-		task_ok(body);
-	ck_assert_uint_lt(rss_kib(), before + 8 * 1024);
+	task_ok(RSS "local shared = { n = 0 }\n"
+		    "local function some(n) for i = 1, n do\n"
+		    "  goroutine.await(goroutine.async(function() return {i} end))\n"
+		    "  if i % 10 == 0 then goroutine.await(goroutine.async(function()\n"
+		    "    shared.n = shared.n + 1 end)) end\n"
+		    "end end\n"
+		    "some(10000)\n"
+		    "local before = rss()\n"
+		    "some(190000)\n"
+		    "assert(shared.n == 20000)\n"
+		    "assert(rss() - before < 1024, rss() - before .. ' KiB more')\n");
 }
 END_TEST
 #endif
+
+/* What is charged to the task, in any build. */
+static uint64_t peak_of(int n)
+{
+	struct sl_runtime_config config = {.threads = 2};
+	char body[200];
+	uint64_t peak;
+
+	snprintf(body, sizeof(body),
+		"for i = 1, %d do goroutine.await(goroutine.async(function() return {i} end)) "
+		"end",
+		n);
+	task_run_with(&run, &config, body);
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	peak = run.result.peak_memory_bytes;
+	task_finish(&run);
+	return peak;
+}
+
+START_TEST(a_long_row_of_goroutines_needs_no_more_than_a_short_one)
+{
+	peak_of(10);
+	ck_assert_uint_le(peak_of(5000), peak_of(500) + 16384);
+}
+END_TEST
 
 START_TEST(at_most_so_many_threads_wait_inside_of_c)
 {
@@ -132,9 +172,12 @@ int main(void)
 	tcase_add_loop_test(tcase, a_task_at_its_limit_fails_with_that_reason, 0,
 		sizeof(eaters) / sizeof(eaters[0]));
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	tcase_add_test(tcase, goroutines_in_sequence_leave_nothing_behind);
+	tcase_add_test(tcase, ten_thousand_parked_ones_are_small_and_give_their_memory_back);
+	tcase_add_test(tcase, two_hundred_thousand_in_sequence_leave_nothing_behind);
 #endif
+	tcase_add_test(tcase, a_long_row_of_goroutines_needs_no_more_than_a_short_one);
 	tcase_add_test(tcase, at_most_so_many_threads_wait_inside_of_c);
+	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
