@@ -153,6 +153,10 @@ systemctl restart sloth-agent
 before=$(main_pid)
 kill -STOP "$before"
 wait_until restarted "$before"
+say 'its spawner hangs: the same'
+before=$(main_pid)
+kill -STOP "$(pgrep -P "$before")"
+wait_until restarted "$before"
 rm -r /run/systemd/system/sloth-agent.service.d
 systemctl daemon-reload
 systemctl restart sloth-agent
