@@ -67,5 +67,39 @@ START_TEST(what_is_no_request_is_told_from_its_first_line)
 }
 END_TEST
 
+static bool is_inside(struct sl_bytes part, struct sl_bytes whole)
+{
+	return part.size == 0 ||
+	       (part.data >= whole.data && part.data + part.size <= whole.data + whole.size);
+}
+
+START_TEST(any_bytes_are_safe)
+{
+	static const char seed[] = "GET /metrics?x HTTP/1.1\r\nAccept: a;q=1\r\nAccept:\n\r\n";
+	static const char *const codes = "\r\n :?/\0\xffGHa";
+	unsigned random = 1;
+
+	for (int i = 0; i < 20000; i++) {
+		size_t size = 1 + (random >> 8) % (sizeof(seed) - 1);
+		char *data = malloc(size);
+		struct sl_bytes in = {data, size};
+		int result;
+
+		memcpy(data, seed, size);
+		for (int n = 0; n < 3; n++) {
+			random = random * 1664525 + 1013904223;
+			data[(random >> 8) % size] = codes[(random >> 24) % 11];
+		}
+		result = sl_http_head_parse(in, &head);
+		ck_assert(result == 0 || result == SL_HTTP_HEAD_MORE || result == SL_EPROTOCOL);
+		if (result == 0)
+			ck_assert(is_inside(head.method, in) && is_inside(head.path, in) &&
+				  is_inside(head.accept, in) && head.path.data[0] == '/');
+		free(data);
+	}
+}
+END_TEST
+
 SL_CHECK_MAIN("http_head", a_request_is_read, lines_may_end_as_in_a_terminal,
-	a_beginning_wants_more, what_is_no_request_is_told_from_its_first_line)
+	a_beginning_wants_more, what_is_no_request_is_told_from_its_first_line,
+	any_bytes_are_safe)
