@@ -12,8 +12,9 @@ import socket
 import subprocess
 import time
 import unittest
+from unittest import mock
 
-from house import SLOW, SOURCE, Case, children, wait_for
+from house import SANITIZED, SLOW, SOURCE, Case, children, wait_for
 
 try:
     from prometheus_client.openmetrics import parser as openmetrics_parser
@@ -265,7 +266,7 @@ class Metrics(Case):
             self.assertEqual(self.values()["sloth_agent_connections"], 1)
 
     def test_memory_and_descriptors_are_those_of_the_processes(self):
-        agent = self.watched("--prefork", 3)
+        agent = self.watched("--prefork", 20)  # more than are looked at in one go
         page = os.sysconf("SC_PAGESIZE")
         spawner, = children(agent.pid)
 
@@ -402,6 +403,20 @@ class Metrics(Case):
         status, _, why = self.ask("/healthz")
         self.assertEqual(status, 503)
         self.assertIn(f"ipc://{self.place}/agent.sock: ", why)
+
+    @unittest.skipIf(SANITIZED, "a sanitizer wants to be loaded before anything else")
+    def test_a_loop_that_is_late_is_not_well(self):
+        faults = {"LD_PRELOAD": os.environ["SLOTH_HANG"], "SLOTH_HANG_MS": "1100"}
+        with mock.patch.dict(os.environ, faults):
+            agent = self.watched()
+        self.assertEqual(self.ask("/healthz")[::2], (200, "ok\n"))
+        with agent.client() as client:
+            client.call("stat")
+        self.assertEqual(self.ask("/healthz")[::2],
+                         (503, "the loop was late by more than 1000 ms\n"))
+        values = self.values()
+        self.assertEqual(values['sloth_agent_loop_round_seconds_bucket{le="+Inf"}']
+                         - values['sloth_agent_loop_round_seconds_bucket{le="1.0"}'], 1)
 
     def test_an_agent_that_drains_says_so(self):
         agent = self.watched()
