@@ -152,7 +152,7 @@ struct sl_master *sl_commons_add(struct sl_commons *commons)
 	lua_pushinteger(M, number);
 	lua_rawset(M, SL_M_NUMBERS);
 	lua_pushvalue(M, table);
-	master = lua_newuserdatauv(M, sizeof(*master), 2);
+	master = lua_newuserdatauv(M, sizeof(*master), SL_N_USER_VALUES);
 	*master = (struct sl_master){
 		.commons = commons,
 		.number = (uint64_t)number,
@@ -162,6 +162,8 @@ struct sl_master *sl_commons_add(struct sl_commons *commons)
 	luaL_setmetatable(M, master_kind);
 	lua_newtable(M);
 	lua_setiuservalue(M, -2, SL_U_STAMPS);
+	lua_newtable(M);
+	lua_setiuservalue(M, -2, SL_U_LOG);
 	lua_rawset(M, SL_M_MASTERS);
 	lua_settop(M, table - 1);
 	return master;
@@ -181,6 +183,57 @@ void sl_commons_push_stamps(struct sl_commons *commons, uint64_t number)
 	sl_commons_push_master(commons, number);
 	lua_getiuservalue(commons->M, -1, SL_U_STAMPS);
 	lua_remove(commons->M, -2);
+}
+
+void sl_commons_push_log(struct sl_commons *commons, uint64_t number)
+{
+	sl_commons_push_master(commons, number);
+	lua_getiuservalue(commons->M, -1, SL_U_LOG);
+	lua_remove(commons->M, -2);
+}
+
+/* Begins an empty log: of the change that is being made now, and all before, it knows nothing.
+ */
+static void empty_log(struct sl_commons *commons, struct sl_master *master, uint64_t stamp)
+{
+	sl_commons_push_master(commons, master->number);
+	lua_newtable(commons->M);
+	lua_setiuservalue(commons->M, -2, SL_U_LOG);
+	lua_pop(commons->M, 1);
+	master->n_log = 0;
+	master->logged_since = stamp >> SL_WRITER_BITS;
+}
+
+void sl_commons_log(
+	struct sl_commons *commons, struct sl_master *master, int key, uint64_t stamp)
+{
+	enum {
+		MOST_LOGGED = 64
+	};
+	lua_State *M = commons->M;
+
+	if (master->n_log == MOST_LOGGED)
+		empty_log(commons, master, stamp);
+	master->n_log++;
+	sl_commons_push_log(commons, master->number);
+	lua_pushvalue(M, key);
+	lua_rawseti(M, -2, 2 * (lua_Integer)master->n_log - 1);
+	lua_pushinteger(M, (lua_Integer)stamp);
+	lua_rawseti(M, -2, 2 * (lua_Integer)master->n_log);
+	lua_pop(M, 1);
+}
+
+bool sl_commons_is_last(struct sl_commons *commons, uint64_t number, uint64_t stamp)
+{
+	lua_State *M = commons->M;
+	bool last;
+
+	sl_commons_push_stamps(commons, number);
+	lua_pushvalue(M, -2);
+	lua_rawget(M, -2);
+	last = (uint64_t)lua_tointeger(M, -1) == stamp;
+	lua_pop(M, 2);
+	return last;
 }
 
 void sl_commons_add_holder(struct sl_commons *commons, struct sl_master *master)

@@ -44,7 +44,8 @@ uint64_t sl_share_capture_upvalue(lua_State *L, int index, int i, struct sl_shar
 uint64_t sl_share_capture_global(lua_State *L, const char *name, struct sl_share **share);
 
 /* Whether anybody may ever assign to the @i-th upvalue of the function at @index. To be called
- * on the way to a new goroutine: asks the code that begins it, which runs at @level. [-0, +0, e]
+ * on the way to a new goroutine: asks the code that begins it, which runs at @level. [-0, +0,
+ * e]
  */
 bool sl_share_may_be_assigned(lua_State *L, int level, int index, int i);
 

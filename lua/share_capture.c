@@ -172,6 +172,7 @@ static void attach_table(lua_State *L, struct sl_share_job *job)
 {
 	sl_share_attach(L, SL_SLOT_VALUE, job->number);
 	shadow_table(L, SL_SLOT_VALUE, job->number);
+	sl_share_take_imprint(L, SL_SLOT_VALUE, job->number);
 }
 
 static void attach_upvalue(lua_State *L, struct sl_share_job *job)

@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 
 #include "lua/goroutine.h"
+#include "lua/imprint.h"
 #include "lua/share_parts.h"
 
 static char tables_key; /* its address: the key in the registry */
@@ -127,6 +128,38 @@ void sl_share_set_variable(lua_State *L, enum sl_share_copy kind, int at)
 	lua_pop(L, 2);
 }
 
+struct sl_imprint *sl_share_imprint(lua_State *L, uint64_t number)
+{
+	struct sl_imprint *imprint;
+
+	lua_rawgeti(L, SL_SLOT_SHADOWS, -(lua_Integer)number);
+	imprint = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	return imprint;
+}
+
+void sl_share_drop_imprint(lua_State *L, uint64_t number)
+{
+	lua_pushnil(L);
+	lua_rawseti(L, SL_SLOT_SHADOWS, -(lua_Integer)number);
+}
+
+void sl_share_take_imprint(lua_State *L, int copy, uint64_t number)
+{
+	struct sl_imprint *imprint = sl_share_imprint(L, number);
+	size_t size;
+
+	if (!imprint || !sl_imprint_fits(imprint, L, copy)) {
+		sl_share_drop_imprint(L, number);
+		size = sl_imprint_size(L, copy);
+		if (size == 0)
+			return;
+		imprint = lua_newuserdatauv(L, size, 0);
+		lua_rawseti(L, SL_SLOT_SHADOWS, -(lua_Integer)number);
+	}
+	sl_imprint_take(imprint, L, copy);
+}
+
 static void forget(lua_State *L, struct sl_share_job *job, uint64_t number)
 {
 	lua_Integer n = (lua_Integer)number;
@@ -135,6 +168,7 @@ static void forget(lua_State *L, struct sl_share_job *job, uint64_t number)
 		lua_pushnil(L);
 		lua_rawset(L, SL_SLOT_NUMBERS);
 	}
+	sl_share_drop_imprint(L, number);
 	for (int slot = SL_SLOT_SHADOWS; slot <= SL_SLOT_GLOBALS; slot++) {
 		lua_pushnil(L);
 		lua_rawseti(L, slot, n);
@@ -167,6 +201,71 @@ void sl_share_list_copies(lua_State *L, struct sl_share_job *job)
 	}
 	share->n_numbers = n;
 	share->n_swept = n;
+}
+
+/* ---- whether there is anything to do ---- */
+
+/* Stack slots from the first free one on, here. */
+enum {
+	AT_TABLES, /* of this state */
+	AT_COPIES,
+	AT_SHADOWS,
+	AT_UPVALUES,
+	AT_GLOBALS,
+	N_AT,
+};
+
+static bool variable_differs(lua_State *L, int at, lua_Integer number, enum sl_share_copy kind)
+{
+	int top = lua_gettop(L);
+	bool differs;
+
+	lua_rawgeti(L, at + AT_SHADOWS, number);
+	lua_rawgeti(L, -1, 1);
+	sl_share_get_variable(L, kind, top);
+	differs = !lua_rawequal(L, -1, -2);
+	lua_settop(L, top);
+	return differs;
+}
+
+/* Of one copy; leaves something on the stack. */
+static bool differs(lua_State *L, int at, lua_Integer number)
+{
+	const struct sl_imprint *imprint;
+
+	if (lua_rawgeti(L, at + AT_COPIES, number) == LUA_TTABLE) {
+		lua_rawgeti(L, at + AT_SHADOWS, -number);
+		imprint = lua_touserdata(L, -1);
+		return !imprint || !sl_imprint_is_same(imprint, L, -2);
+	}
+	if (lua_rawgeti(L, at + AT_UPVALUES, number) == LUA_TFUNCTION)
+		return variable_differs(L, at, number, SL_COPY_UPVALUE);
+	if (lua_rawgeti(L, at + AT_GLOBALS, number) == LUA_TSTRING)
+		return variable_differs(L, at, number, SL_COPY_GLOBAL);
+	return false; /* it is gone */
+}
+
+bool sl_share_has_changes(lua_State *L, const struct sl_share *share)
+{
+	int at = lua_gettop(L) + 1;
+	bool found = !lua_checkstack(L, N_AT + 8);
+
+	if (found)
+		return true;
+	found = lua_rawgetp(L, LUA_REGISTRYINDEX, &tables_key) != LUA_TTABLE;
+	for (int i = AT_COPIES; i < N_AT && !found; i++)
+		lua_rawgeti(L, at + AT_TABLES,
+			(i == AT_COPIES            ? SL_SLOT_COPIES
+				: i == AT_SHADOWS  ? SL_SLOT_SHADOWS
+				: i == AT_UPVALUES ? SL_SLOT_UPVALUES
+						   : SL_SLOT_GLOBALS) -
+				SL_SLOT_COPIES + 1);
+	for (size_t i = 0; i < share->n_numbers && !found; i++) {
+		found = differs(L, at, (lua_Integer)share->numbers[i]);
+		lua_settop(L, at + N_AT - 1);
+	}
+	lua_settop(L, at - 1);
+	return found;
 }
 
 /* ---- tables that come back ---- */

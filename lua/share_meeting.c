@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdatomic.h>
+
 #include "lua/goroutine.h"
+#include "lua/imprint.h"
 #include "lua/share_parts.h"
 
 /* ---- what a copy had at the last meeting ---- */
@@ -54,12 +57,35 @@ static void publish(lua_State *L, struct sl_share_job *job, struct sl_master *ma
 	lua_pushvalue(M, top + 1);
 	lua_pushinteger(M, (lua_Integer)stamp_of(job));
 	lua_rawset(M, -3);
+	sl_commons_log(job->commons, master, top + 1, job->stamp);
 	lua_settop(M, top);
 	sl_commons_touch(job->commons, master, job->stamp >> SL_WRITER_BITS);
 }
 
-/* The table at @copy against its shadow, above it. */
-static void compare_table(
+/* A copy, its shadow above it, being compared. */
+struct comparison {
+	struct sl_share_job *job;
+	struct sl_master *master;
+	int copy;
+};
+
+/* The key on the top of the table against the shadow. */
+static void compare_key(void *ctx, lua_State *L)
+{
+	const struct comparison *comparison = ctx;
+	int shadow = comparison->copy + 1, key = lua_gettop(L);
+
+	lua_pushvalue(L, key);
+	lua_rawget(L, comparison->copy);
+	if (!is_in_shadow(L, shadow, key)) {
+		publish(L, comparison->job, comparison->master, key);
+		keep_in_shadow(L, shadow, key);
+	}
+	lua_settop(L, key);
+}
+
+/* All of the table at @copy against its shadow, above it. */
+static void compare_all(
 	lua_State *L, struct sl_share_job *job, struct sl_master *master, int copy)
 {
 	int shadow = copy + 1, key = copy + 2;
@@ -79,6 +105,19 @@ static void compare_table(
 		publish(L, job, master, key);
 		keep_in_shadow(L, shadow, key);
 	}
+}
+
+static void compare_table(
+	lua_State *L, struct sl_share_job *job, struct sl_master *master, int copy)
+{
+	const struct sl_imprint *imprint = sl_share_imprint(L, master->number);
+	struct comparison comparison = {job, master, copy};
+
+	if (imprint && sl_imprint_is_same(imprint, L, copy))
+		return;
+	if (!imprint || !sl_imprint_each_change(imprint, L, copy, compare_key, &comparison))
+		compare_all(L, job, master, copy);
+	sl_share_take_imprint(L, copy, master->number);
 }
 
 static void compare_variable(lua_State *L, struct sl_share_job *job, struct sl_master *master,
@@ -165,16 +204,13 @@ static void take_key(lua_State *L, struct sl_share_job *job, uint64_t number,
 	lua_settop(L, shadow);
 }
 
-static void take_changes(
-	lua_State *L, struct sl_share_job *job, uint64_t number, uint64_t since)
+/* Takes in those changes among all keys that are newer than @since. */
+static void take_from_all(lua_State *L, struct sl_share_job *job, uint64_t number,
+	enum sl_share_copy kind, uint64_t since)
 {
 	lua_State *M = job->M;
-	int top = lua_gettop(M), copy = SL_SLOT_TOP + 1;
-	enum sl_share_copy kind = sl_share_push_copy(L, number);
+	int top = lua_gettop(M);
 
-	if (kind == SL_COPY_GONE)
-		return;
-	lua_rawgeti(L, SL_SLOT_SHADOWS, (lua_Integer)number);
 	sl_commons_push_stamps(job->commons, number);
 	for (lua_pushnil(M); lua_next(M, top + 1);) {
 		uint64_t stamp = (uint64_t)lua_tointeger(M, -1);
@@ -182,10 +218,60 @@ static void take_changes(
 		lua_pop(M, 1);
 		if (stamp >> SL_WRITER_BITS > since &&
 			(since == 0 || (stamp & SL_WRITER_MASK) != job->share->writer))
-			take_key(L, job, number, kind, copy);
+			take_key(L, job, number, kind, SL_SLOT_TOP + 1);
 		lua_settop(M, top + 2);
 	}
 	lua_settop(M, top);
+}
+
+/* The same, out of the log of the last ones. */
+static void take_from_log(lua_State *L, struct sl_share_job *job,
+	const struct sl_master *master, enum sl_share_copy kind, uint64_t since)
+{
+	lua_State *M = job->M;
+	int top = lua_gettop(M);
+
+	sl_commons_push_log(job->commons, master->number);
+	for (unsigned i = master->n_log; i > 0; i--) {
+		uint64_t stamp;
+
+		lua_rawgeti(M, top + 1, 2 * (lua_Integer)i);
+		stamp = (uint64_t)lua_tointeger(M, -1);
+		lua_pop(M, 1);
+		if (stamp >> SL_WRITER_BITS <= since)
+			break;
+		lua_rawgeti(M, top + 1, 2 * (lua_Integer)i - 1);
+		if ((stamp & SL_WRITER_MASK) != job->share->writer &&
+			sl_commons_is_last(job->commons, master->number, stamp))
+			take_key(L, job, master->number, kind, SL_SLOT_TOP + 1);
+		lua_settop(M, top + 1);
+	}
+	lua_settop(M, top);
+}
+
+/* Takes in what is newer than @since. @is_new: the copy has been made just now. */
+static void take_changes(
+	lua_State *L, struct sl_share_job *job, uint64_t number, uint64_t since, bool is_new)
+{
+	const struct sl_master *master = sl_commons_find(job->commons, number);
+	enum sl_share_copy kind = sl_share_push_copy(L, number);
+	const struct sl_imprint *imprint;
+	bool is_known;
+
+	if (kind == SL_COPY_GONE)
+		return;
+	lua_rawgeti(L, SL_SLOT_SHADOWS, (lua_Integer)number);
+	imprint = sl_share_imprint(L, number);
+	is_known = imprint && sl_imprint_is_same(imprint, L, SL_SLOT_TOP + 1);
+	/* Halfway, it says nothing: objects that it knew by their addresses go. */
+	sl_share_drop_imprint(L, number);
+	if (since > 0 && since >= master->logged_since)
+		take_from_log(L, job, master, kind, since);
+	else
+		take_from_all(L, job, number, kind, since);
+	/* What was changed here as well and isn't published yet would be forgotten. */
+	if (kind == SL_COPY_TABLE && (is_known || is_new))
+		sl_share_take_imprint(L, SL_SLOT_TOP + 1, number);
 	lua_settop(L, SL_SLOT_TOP);
 }
 
@@ -195,7 +281,7 @@ static void fill_work(lua_State *L, struct sl_share_job *job)
 	for (size_t i = 0; i < job->n_work; i++) {
 		uint64_t number = job->work[i];
 
-		take_changes(L, job, number, 0);
+		take_changes(L, job, number, 0, true);
 		sl_commons_push_master(job->commons, number);
 		if (lua_getiuservalue(job->M, -1, SL_U_META) == LUA_TUSERDATA &&
 			sl_share_push_copy(L, number) == SL_COPY_TABLE &&
@@ -213,7 +299,7 @@ static void acquire(lua_State *L, struct sl_share_job *job)
 	for (struct sl_master *master = job->commons->masters, *next;
 		master && master->version > share->seen; master = next) {
 		next = master->next;
-		take_changes(L, job, master->number, share->seen);
+		take_changes(L, job, master->number, share->seen, false);
 	}
 	fill_work(L, job);
 	share->seen = job->commons->version;
@@ -234,12 +320,28 @@ static void meet(lua_State *L, void (*run)(lua_State *L, struct sl_share_job *jo
 		lua_pop(L, 1); /* no memory: the goroutine is told so at its next step */
 }
 
+/* Now and then a release without changes is done all the same: it forgets what has gone. */
+static bool may_skip(struct sl_share *share)
+{
+	enum {
+		SKIPPED_IN_A_ROW = 15
+	};
+
+	return ++share->n_skipped % (SKIPPED_IN_A_ROW + 1) != 0;
+}
+
 void sl_share_release(lua_State *L)
 {
-	meet(L, release);
+	struct sl_share *share = sl_goroutine_of(L)->share;
+
+	if (share && (sl_share_has_changes(L, share) || !may_skip(share)))
+		meet(L, release);
 }
 
 void sl_share_acquire(lua_State *L)
 {
-	meet(L, acquire);
+	struct sl_share *share = sl_goroutine_of(L)->share;
+
+	if (share && atomic_load(&share->commons->version) != share->seen)
+		meet(L, acquire);
 }

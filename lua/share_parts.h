@@ -23,6 +23,8 @@ struct sl_master {
 	struct sl_commons *commons;
 	uint64_t number;
 	uint64_t version;              /* of its last change */
+	uint64_t logged_since;         /* later changes are in the log */
+	unsigned n_log;                /* entries in it */
 	size_t n_holders;              /* shares that have a copy or will */
 	bool is_inside;                /* other masters have, or had, it in them */
 	struct sl_master *prev, *next; /* sl_commons.masters: the last changed one first */
@@ -31,7 +33,9 @@ struct sl_master {
 struct sl_commons {
 	pthread_mutex_t lock; /* guards what follows */
 	lua_State *M;
-	uint64_t n_masters, version;
+	uint64_t n_masters;
+	_Atomic uint64_t
+		version;  /* atomic: written under the lock, read by who looks for news */
 	int collected_kb; /* what was left after the last collection */
 	struct sl_master *masters;
 };
@@ -49,6 +53,8 @@ enum {
 enum {
 	SL_U_STAMPS = 1, /* {key → version << SL_WRITER_BITS | writer} */
 	SL_U_META,       /* box with a metatable, or nil */
+	SL_U_LOG,        /* {key, stamp, key, stamp, …}: the last changes, the newest last */
+	SL_N_USER_VALUES = SL_U_LOG,
 };
 
 enum {
@@ -81,6 +87,16 @@ struct sl_master *sl_commons_push_master(struct sl_commons *commons, uint64_t nu
 /* Pushes the stamps of @number onto M. */
 void sl_commons_push_stamps(struct sl_commons *commons, uint64_t number);
 
+/* Pushes the log of @number onto M. */
+void sl_commons_push_log(struct sl_commons *commons, uint64_t number);
+
+/* Logs that the key at @key, of M, was changed with @stamp. */
+void sl_commons_log(
+	struct sl_commons *commons, struct sl_master *master, int key, uint64_t stamp);
+
+/* Whether the key on M's top was last changed with @stamp. */
+bool sl_commons_is_last(struct sl_commons *commons, uint64_t number, uint64_t stamp);
+
 /* Pushes an empty box onto M. */
 struct sl_box *sl_commons_push_box(struct sl_commons *commons);
 
@@ -102,7 +118,8 @@ struct sl_share {
 	uint64_t writer;   /* who it is, in stamps */
 	uint64_t *numbers; /* of the masters it has a copy of, or will have: it holds each */
 	size_t n_numbers, room;
-	size_t n_swept; /* n_numbers after the last sweep */
+	size_t n_swept;     /* n_numbers after the last sweep */
+	unsigned n_skipped; /* releases that had nothing to do */
 };
 
 /* For a goroutine that @parent begins; NULL when memory ran out. */
@@ -135,10 +152,10 @@ struct sl_share_job {
 /* Stack slots in protected mode. */
 enum {
 	SL_SLOT_JOB = 1,
-	SL_SLOT_VALUE,    /* what the job is about */
-	SL_SLOT_COPIES,   /* number → table, weak */
-	SL_SLOT_NUMBERS,  /* table, or upvalue's identity → number; weak keys */
-	SL_SLOT_SHADOWS,  /* number → {key → value} as of the last meeting */
+	SL_SLOT_VALUE,   /* what the job is about */
+	SL_SLOT_COPIES,  /* number → table, weak */
+	SL_SLOT_NUMBERS, /* table, or upvalue's identity → number; weak keys */
+	SL_SLOT_SHADOWS, /* number → {key → value} as of the last meeting; -number → imprint */
 	SL_SLOT_UPVALUES, /* number → function with that one upvalue */
 	SL_SLOT_GLOBALS,  /* number → name */
 	SL_SLOT_PROBE,    /* makes such functions */
@@ -202,6 +219,17 @@ void sl_share_get_variable(lua_State *L, enum sl_share_copy kind, int at);
 
 /* Gives the variable at @at the value on the top, which is popped. */
 void sl_share_set_variable(lua_State *L, enum sl_share_copy kind, int at);
+
+/* The imprint of the copy of @number, as it was when copy and shadow had the same in them;
+ * NULL: there is none. It lives until it is taken anew or dropped. */
+struct sl_imprint *sl_share_imprint(lua_State *L, uint64_t number);
+/* The table at @copy and its shadow have the same in them. */
+void sl_share_take_imprint(lua_State *L, int copy, uint64_t number);
+void sl_share_drop_imprint(lua_State *L, uint64_t number);
+
+/* Whether anything that @share has a copy of is not what it was when it was last compared.
+ * Needs no protected mode and no lock, and leaves it to the next job to forget. [-0, +0, -] */
+bool sl_share_has_changes(lua_State *L, const struct sl_share *share);
 
 /* Lists all copies as work; forgets those that are garbage, and those that nobody else can
  * have. */

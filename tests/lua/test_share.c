@@ -223,6 +223,92 @@ START_TEST(once_and_semaphores_are_meetings)
 }
 END_TEST
 
+START_TEST(whatever_is_done_in_turn_arrives)
+{
+	task_ok("local mu, t, ops, wg = goroutine.mutex(), {}, {}, goroutine.wait_group()\n"
+		"for i = 1, 40 do t[i] = i t['key' .. i] = i end\n"
+		"local long = string.rep('long', 20)\n"
+		"local function key(r) local k = r(12)\n"
+		"  local kinds = {k, -k, k + 0.5, 'key' .. r(40), long .. k, k % 2 == 0, "
+	        "r(60), "
+		"1 << 40 | k}\n"
+		"  return kinds[r(#kinds)] end\n"
+		"local function value(r, i) local kinds = {i, i + 0.5, 'v' .. i, long .. i, i "
+	        "% 2 "
+		"== 0, {n = i}}\n"
+		"  return kinds[r(8)] end\n"
+		"wg:add(6)\n"
+		"for g = 1, 6 do goroutine.spawn(function()\n"
+		"  math.randomseed(g) local r = math.random\n"
+		"  for i = 1, 150 do\n"
+		"    t['own' .. g] = i\n"
+		"    mu:lock()\n"
+		"    for n = 1, r(3) do local k, v = key(r), value(r, g * 1000 + i)\n"
+		"      t[k] = v ops[#ops + 1] = {k = k, v = v} end\n"
+		"    if r(4) == 1 then collectgarbage() end\n"
+		"    mu:unlock() if r(5) == 1 then collectgarbage('step') end end\n"
+		"  wg:done() end) end wg:wait()\n"
+		"local want = {} for i = 1, 40 do want[i] = i want['key' .. i] = i end\n"
+		"for _, op in ipairs(ops) do want[op.k] = op.v end\n"
+		"for g = 1, 6 do want['own' .. g] = 150 end\n"
+		"local function same(a, b) return a == b or type(a) == 'table' and type(b) == "
+		"'table'\n"
+		"  and a.n == b.n end\n"
+		"assert(#ops >= 6 * 150, #ops)\n"
+		"for k, v in pairs(want) do assert(same(t[k], v), tostring(k)) end\n"
+		"for k, v in pairs(t) do assert(same(want[k], v), tostring(k)) end");
+}
+END_TEST
+
+START_TEST(a_value_that_took_the_place_of_another_is_told_apart)
+{
+	task_ok("local mu, t = goroutine.mutex(), {keep = 1}\n"
+		"local h = goroutine.async(function() local seen = 0\n"
+		"  for i = 1, 300 do mu:lock() t.x = {i} mu:unlock()\n"
+		"    mu:lock() t.x = nil mu:unlock() collectgarbage()\n"
+		"    mu:lock() t.x = {-i} mu:unlock()\n"
+		"    goroutine.await(goroutine.async(function() assert(t.x[1] == -i, t.x[1]) "
+	        "end)) "
+		"end\n"
+		"  return 'all' end)\n"
+		"local ok, v = goroutine.await(h) assert(ok and v == 'all', v) assert(t.x[1] "
+	        "== "
+		"-300)");
+}
+END_TEST
+
+START_TEST(what_comes_in_beside_a_change_of_ones_own_stays)
+{
+	task_ok("local mu, t = goroutine.mutex(), {}\n"
+		"for i = 1, 100 do t[i] = 0 end\n"
+		"local go, back = goroutine.channel(), goroutine.channel()\n"
+		"goroutine.spawn(function() for i = 1, 100 do\n"
+		"  go:receive() mu:lock() t[i] = t[i] + 1 t.a = {i} mu:unlock() back:send(i) "
+	        "end "
+		"end)\n"
+		"for i = 1, 100 do\n"
+		"  t.mine = {i} go:send(i) t[101 - i] = t[101 - i] + 1 collectgarbage() "
+		"back:receive()\n"
+		"  assert(t.a[1] == i and t.mine[1] == i) t.other = i mu:lock() assert(t.other "
+	        "== "
+		"i) mu:unlock() end\n"
+		"for i = 1, 100 do assert(t[i] >= 1 and t[i] <= 2, t[i]) end assert(t.other == "
+		"100)");
+}
+END_TEST
+
+START_TEST(a_release_of_many_changes_arrives)
+{
+	task_ok("local mu, t, wg = goroutine.mutex(), {}, goroutine.wait_group() wg:add(2)\n"
+		"for i = 1, 500 do t['k' .. i] = 0 end\n"
+		"for g = 1, 2 do goroutine.spawn(function() for n = 1, 10 do mu:lock()\n"
+		"  for i = 1, 500 do t['k' .. i] = t['k' .. i] + 1 end mu:unlock() end "
+	        "wg:done() "
+		"end) end\n"
+		"wg:wait() for i = 1, 500 do assert(t['k' .. i] == 20) end");
+}
+END_TEST
+
 SL_CHECK_MAIN("share", keys_of_a_captured_table_arrive_from_all_sides,
 	captured_locals_are_merged, what_the_parent_assigns_reaches_the_child,
 	nested_tables_and_new_ones_travel, table_keys_functions_and_metatables_travel,
@@ -232,4 +318,6 @@ SL_CHECK_MAIN("share", keys_of_a_captured_table_arrive_from_all_sides,
 	a_later_release_wins_and_values_are_whole, generations_pass_it_on,
 	loops_keep_their_own_variables, a_counter_under_a_mutex_counts_exactly,
 	a_bounded_queue_under_mutex_and_cond_loses_nothing, channels_and_atomics_are_meetings,
-	once_and_semaphores_are_meetings)
+	once_and_semaphores_are_meetings, whatever_is_done_in_turn_arrives,
+	a_value_that_took_the_place_of_another_is_told_apart,
+	what_comes_in_beside_a_change_of_ones_own_stays, a_release_of_many_changes_arrives)
