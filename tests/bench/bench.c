@@ -80,6 +80,7 @@ static void measure_tasks(struct bench *bench)
 		"fib_speed_up",
 		"fairness",
 		"timeout_stop",
+		"merge",
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
