@@ -85,6 +85,7 @@ void sl_kin_abandon(struct sl_kin *kin)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Whether it began another command: also one that has ended, or that nobody waits for. */
 static bool is_root(pid_t pid)
 {
 	bool found = false;
@@ -92,6 +93,8 @@ static bool is_root(pid_t pid)
 	pthread_mutex_lock(&lock);
 	for (struct sl_kin *kin = first; kin && !found; kin = kin->next)
 		found = kin->root == pid;
+	for (size_t i = 0; i < n_abandoned && !found; i++)
+		found = abandoned[i] == pid;
 	pthread_mutex_unlock(&lock);
 	return found;
 }
@@ -228,6 +231,7 @@ void sl_kin_kill(struct sl_kin *kin)
 	if (kin->root == 0)
 		return;
 	kill(-kin->root, SIGKILL);
+	kill_once(&killed, kin->root);
 	/* A process that has been killed begins no other one: as long as a look finds any that
 	 * was not there before, there may be more. */
 	do {

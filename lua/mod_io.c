@@ -64,8 +64,8 @@ static void redirect(lua_State *L, const char *name, FILE *file)
 
 /* ---- writing ---- */
 
-static lua_CFunction std_write, std_close, std_file_write, std_file_read, std_file_lines,
-	std_file_close, std_file_leave;
+static lua_CFunction std_write, std_read, std_close, std_file_write, std_file_read,
+	std_file_lines, std_file_close, std_file_leave;
 
 /* Whether @index is one of our streams. */
 static FILE *our_stream(lua_State *L, int index)
@@ -113,6 +113,8 @@ static int l_write(lua_State *L)
 	file = our_stream(L, 1);
 	if (file)
 		return write_joined(L, file, 1, 2);
+	if (sl_popen_is(L, 1))
+		return sl_popen_write(L, std_file_write);
 	lua_remove(L, 1);
 	return std_write(L);
 }
@@ -145,9 +147,30 @@ static int l_file_close(lua_State *L)
 	return sl_popen_close(L, std_file_close);
 }
 
+/* Puts the default file, "_IO_input" or "_IO_output", in front of the arguments if it is one of
+ * popen()'s. [-0, +(0|1), -] */
+static bool insert_default(lua_State *L, const char *name)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, name);
+	if (!sl_popen_is(L, -1)) {
+		lua_pop(L, 1);
+		return false;
+	}
+	lua_insert(L, 1);
+	return true;
+}
+
+/* io.read(...) */
+static int l_read(lua_State *L)
+{
+	return insert_default(L, "_IO_input") ? sl_popen_read(L, std_file_read) : std_read(L);
+}
+
 /* io.close([file]) */
 static int l_close(lua_State *L)
 {
+	if (lua_isnone(L, 1))
+		insert_default(L, "_IO_output");
 	return sl_popen_close(L, std_close);
 }
 
@@ -168,10 +191,23 @@ static int l_file_leave(lua_State *L)
 	}
 
 OPENS(input)
-OPENS(lines)
 OPENS(open)
 OPENS(output)
 OPENS(tmpfile)
+
+static lua_CFunction std_lines;
+
+/* io.lines([name, ...]) */
+static int l_lines(lua_State *L)
+{
+	sl_home_of(L)->has_finalizers = true;
+	if (lua_isnoneornil(L, 1) && insert_default(L, "_IO_input")) {
+		if (lua_gettop(L) > 1)
+			lua_remove(L, 2); /* the name, nil */
+		return sl_popen_lines(L, std_file_lines, l_file_read);
+	}
+	return std_lines(L);
+}
 
 /* io.popen(command[, mode]) */
 static int l_popen(lua_State *L)
@@ -190,6 +226,7 @@ static const struct {
 	{"lines", l_lines, &std_lines},
 	{"open", l_open, &std_open},
 	{"output", l_output, &std_output},
+	{"read", l_read, &std_read},
 	{"tmpfile", l_tmpfile, &std_tmpfile},
 	{"write", l_write, &std_write},
 };

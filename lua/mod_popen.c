@@ -33,12 +33,22 @@ static int l_drop(lua_State *L)
 	return 1;
 }
 
-/* The file at 1; NULL if it is another one, or closed. */
-static struct popen_file *file_of(lua_State *L)
+/* NULL if it is another one, or closed. */
+static struct popen_file *file_at(lua_State *L, int index)
 {
-	struct popen_file *file = luaL_testudata(L, 1, LUA_FILEHANDLE);
+	struct popen_file *file = luaL_testudata(L, index, LUA_FILEHANDLE);
 
 	return file && file->stream.closef == l_drop ? file : NULL;
+}
+
+static struct popen_file *file_of(lua_State *L)
+{
+	return file_at(L, 1);
+}
+
+bool sl_popen_is(lua_State *L, int index)
+{
+	return file_at(L, index) != NULL;
 }
 
 int sl_popen(lua_State *L)

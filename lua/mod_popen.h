@@ -9,8 +9,13 @@
 
 #include <lua.h>
 
+#include "common/base.h"
+
 /* io.popen(command[, mode]) */
 int sl_popen(lua_State *L);
+
+/* Whether an open file of popen()'s is at @index. */
+bool sl_popen_is(lua_State *L, int index);
 
 /* For the methods of files: what they do if the first argument is a file of popen()'s, else as
  * @standard. A function in C returns what they return. */

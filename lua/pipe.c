@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -38,6 +39,20 @@ struct sl_pipe {
 
 /* ---- the FILE: for whoever didn't look ahead, on this thread ---- */
 
+/* Whether the goroutine that uses a FILE has to stop: then the FILE fails. */
+static bool has_to_stop(void)
+{
+	struct sl_worker *worker = sl_worker_self();
+	struct sl_goroutine *goroutine = worker ? atomic_load(&worker->running) : NULL;
+
+	if (!goroutine || !atomic_load(&goroutine->stopping))
+		return false;
+	errno = ECANCELED;
+	return true;
+}
+
+/* The signal of a stop ends the poll. One that comes a moment too early is followed by others.
+ */
 static void block(struct sl_pipe *pipe)
 {
 	struct pollfd fd = {.fd = pipe->fd, .events = pipe->writes ? POLLOUT : POLLIN};
@@ -54,8 +69,12 @@ static ssize_t read_file(void *cookie, char *data, size_t size)
 	struct sl_pipe *pipe = cookie;
 	enum sl_pipe_answer answer = SL_PIPE_OK;
 
+	if (has_to_stop())
+		return -1;
 	while (pipe->ahead.size == pipe->taken && answer != SL_PIPE_END) {
 		answer = sl_pipe_fetch(pipe);
+		if (answer == SL_PIPE_WAIT && has_to_stop())
+			return -1;
 		if (answer == SL_PIPE_WAIT)
 			block(pipe);
 	}
@@ -74,8 +93,12 @@ static ssize_t write_file(void *cookie, const char *data, size_t size)
 	enum sl_pipe_answer answer;
 	size_t n;
 
-	while ((answer = sl_pipe_put(pipe, (struct sl_bytes){data, size}, &n)) == SL_PIPE_WAIT)
+	while ((answer = sl_pipe_put(pipe, (struct sl_bytes){data, size}, &n)) ==
+		SL_PIPE_WAIT) {
+		if (has_to_stop())
+			return 0;
 		block(pipe);
+	}
 	return answer == SL_PIPE_OK ? (ssize_t)n : 0;
 }
 

@@ -87,14 +87,29 @@ START_TEST(those_that_wait_hold_no_thread)
 }
 END_TEST
 
+/* Whatever it waits in, and through whichever file. */
 START_TEST(a_stopped_goroutine_takes_its_command_along)
 {
-	task_ok("for _, body in ipairs{\n"
-		"  function(f) f:read() end, function(f) f:close() end,\n"
-		"  function(f) for l in f:lines() do end end} do\n"
-		"  local ok, e = goroutine.timeout(100, function()\n"
-		"    body(io.popen('sleep 986; true')) end)\n"
-		"  assert(not ok and e == 'timeout exceeded')\n"
+	task_ok("local function command(mode) return io.popen('sleep 986; true', mode) end\n"
+		"local text = ('x'):rep(1 << 18)\n"
+		"for i, body in ipairs{\n"
+		"  function() command():read() end,\n"
+		"  function() command():close() end,\n"
+		"  function() for l in command():lines() do end end,\n"
+		"  function() command('w'):write(text) end,\n"
+		"  function() local f = command('w') f:setvbuf('full', 1 << 20)\n"
+		"    f:write(text) f:flush() end,\n"
+		"  function() command('w'):close() end,\n"
+		"  function() local f <close> = command() goroutine.sleep(1e9) end,\n"
+		"  function() table.sort({2, 1}, function() command():read() end) end,\n"
+		"  function() io.input(command()) io.read() end,\n"
+		"  function() io.input(command()) for l in io.lines() do end end,\n"
+		"  function() io.output(command('w')) io.write(text) end,\n"
+		"  function() io.output(command('w')) io.close() end,\n"
+		"  function() while true do pcall(function() command():read() end) end end,\n"
+		"} do\n"
+		"  local ok, e = goroutine.timeout(50, body)\n"
+		"  assert(not ok and e == 'timeout exceeded', i .. tostring(e))\n"
 		"end\n"
 		"local left = exec.run('ps -eo stat,args | grep \"^[^Z].*sleep "
 		"[9]86\"').stdout\n"
@@ -102,16 +117,34 @@ START_TEST(a_stopped_goroutine_takes_its_command_along)
 }
 END_TEST
 
-/* Where the standard functions read by themselves the thread waits, and no other. */
-START_TEST(it_is_a_file_for_the_rest_of_io_too)
+/* More than is fetched without a thread: the FILE waits for the rest, and can be stopped too.
+ */
+START_TEST(a_read_of_very_much_can_be_stopped)
 {
-	task_ok("io.input(io.popen('sleep 0.1; echo first; echo second'))\n"
-		"assert(io.read() == 'first' and io.read('a') == 'second\\n')\n"
+	task_ok("local ok, e = goroutine.timeout(1000, function()\n"
+		"  io.popen('head -c 17000000 /dev/zero; sleep 985'):read('a') end)\n"
+		"assert(not ok and e == 'timeout exceeded')");
+}
+END_TEST
+
+START_TEST(it_can_be_the_file_that_io_has_when_none_is_named)
+{
+	task_ok("io.input(io.popen('sleep 0.1; echo first; echo second; echo 3 4'))\n"
+		"assert(io.read() == 'first' and io.read('L') == 'second\\n')\n"
+		"for a, b in io.lines(nil, 'n', 'n') do assert(a == 3 and b == 4) break end\n"
+		"assert(io.read('a') == '\\n')\n"
 		"io.close(io.input())\n"
-		"io.input(io.stdin)");
+		"assert(not pcall(io.read))\n"
+		"io.input(io.stdin)\n"
+		"io.output(io.popen('exit 7', 'w'))\n"
+		"assert(io.write('') == io.output())\n"
+		"local ok, how, code = io.close()\n"
+		"assert(not ok and how == 'exit' and code == 7)\n"
+		"io.output(io.stdout)");
 }
 END_TEST
 
 SL_CHECK_MAIN("popen", output_is_read_in_each_format, lines_go_by_as_they_come,
 	much_is_read_and_written_whole, close_says_how_it_ended, those_that_wait_hold_no_thread,
-	a_stopped_goroutine_takes_its_command_along, it_is_a_file_for_the_rest_of_io_too)
+	a_stopped_goroutine_takes_its_command_along, a_read_of_very_much_can_be_stopped,
+	it_can_be_the_file_that_io_has_when_none_is_named)
