@@ -67,6 +67,19 @@ static int run(int argc, char **argv, struct sl_options *options)
 	}
 }
 
+/* What each worker begins with is made once, here, and inherited. */
+static int spawn(void)
+{
+	struct sl_error err;
+
+	if (sl_worker_rehearse(&err) < 0) {
+		sl_log(SL_LOG_ERROR, "the spawner cannot make a worker's runtime: %s",
+			err.text);
+		return EXIT_FAILURE;
+	}
+	return sl_spawner_run(sl_worker_run);
+}
+
 int main(int argc, char **argv)
 {
 	struct sl_options options;
@@ -76,7 +89,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	if (sl_spawner_is_wanted(argc, argv)) {
 		sl_log_setup("sloth-agent", SL_LOG_INFO);
-		return sl_spawner_run(sl_worker_run);
+		return spawn();
 	}
 	status = run(argc, argv, &options);
 	sl_options_deinit(&options);

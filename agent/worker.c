@@ -189,18 +189,21 @@ static void abandon(void *ctx, enum sl_state state)
 	_exit(sl_outbox_finish(self->outbox, state, NULL) == 0 ? 0 : 1);
 }
 
-/* The watches and the runtime that they belong to. */
 static int make_runtime(struct worker *self, size_t task_memory_bytes, struct sl_error *err)
 {
 	struct sl_runtime_config config = {.task_memory_bytes = task_memory_bytes};
-	struct sl_runtime_host host = {
-		.ctx = self, .emit = emit, .abandon = abandon, .tally = self->tally};
-	struct sl_reactor *reactor;
-	int result = sl_runtime_new(&config, &host, &self->runtime, err);
+	struct sl_runtime_host host = {.ctx = self, .emit = emit, .abandon = abandon};
 
-	if (result < 0)
-		return result;
-	reactor = sl_runtime_reactor(self->runtime);
+	return sl_runtime_new(&config, &host, &self->runtime, err);
+}
+
+/* What the runtime is to this process: it is counted, and has watches. */
+static int settle_runtime(struct worker *self, struct sl_error *err)
+{
+	struct sl_reactor *reactor = sl_runtime_reactor(self->runtime);
+	int result;
+
+	sl_runtime_set_tally(self->runtime, self->tally);
 	result = sl_outbox_new(
 		self->fd, reactor, self->tally, on_drained, self, &self->outbox, err);
 	/* None of them is called before all are there. */
@@ -223,7 +226,7 @@ static void free_runtime(struct worker *self)
 		sl_watch_free(self->streams[i].watch);
 	sl_outbox_free(self->outbox);
 	self->outbox = NULL;
-	sl_runtime_free(self->runtime);
+	sl_runtime_free(sl_steal(self->runtime));
 }
 
 /* All that can be done before the task is here. */
@@ -240,7 +243,8 @@ static int prepare(struct worker *self, int fd, struct sl_error *err)
 	if (result == 0)
 		result = make_stream(self, &self->streams[1], STDERR_FILENO, err);
 	if (result == 0)
-		result = make_runtime(self, 0, err);
+		result = settle_runtime(self, err);
+	sl_runtime_warm(self->runtime);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	return result;
 }
@@ -306,8 +310,11 @@ static int apply_limits(struct worker *self, struct sl_error *err)
 				(unsigned long long)task->limits.files);
 	}
 	if (task->limits.memory_bytes > 0) {
+		int result;
+
 		free_runtime(self);
-		return make_runtime(self, task->limits.memory_bytes, err);
+		result = make_runtime(self, task->limits.memory_bytes, err);
+		return result < 0 ? result : settle_runtime(self, err);
 	}
 	return 0;
 }
@@ -414,6 +421,11 @@ static void on_exit_called(void)
 {
 	if (!worker.is_copy)
 		sl_outbox_rescue(worker.outbox, RESCUE_MS);
+}
+
+int sl_worker_rehearse(struct sl_error *err)
+{
+	return make_runtime(&worker, 0, err);
 }
 
 _Noreturn void sl_worker_run(int fd, struct sl_tally *tally)

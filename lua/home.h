@@ -53,6 +53,10 @@ int sl_home_model_init(struct sl_home_model *model, struct sl_account *account,
 	size_t limit_bytes, struct sl_error *err) sl_must_check;
 void sl_home_model_deinit(struct sl_home_model *model);
 
+/* After a fork: uses the state that was made in advance a little, so that its memory and the
+ * code that runs in it are this process's before they are needed. Before the model is used. */
+void sl_home_model_warm(struct sl_home_model *model);
+
 /* Makes a furnished state. @home must stay where it is. Returns 0 or SL_ENOMEM. */
 int sl_home_init(struct sl_home *home, struct sl_home_model *model,
 	struct sl_goroutine *goroutine, struct sl_error *err) sl_must_check;

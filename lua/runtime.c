@@ -93,7 +93,7 @@ int sl_runtime_new(const struct sl_runtime_config *config, const struct sl_runti
 	if (!runtime)
 		return sl_fail(err, SL_ENOMEM, "not enough memory for a runtime");
 	runtime->host = *host;
-	runtime->tally = host->tally ? host->tally : &runtime->own_tally;
+	runtime->tally = &runtime->own_tally;
 	runtime->account.limit = config->task_memory_bytes;
 	pthread_mutex_init(&runtime->lock, NULL);
 	pthread_mutex_init(&runtime->scopes_lock, NULL);
@@ -104,6 +104,16 @@ int sl_runtime_new(const struct sl_runtime_config *config, const struct sl_runti
 	}
 	*out = runtime;
 	return 0;
+}
+
+void sl_runtime_set_tally(struct sl_runtime *runtime, struct sl_tally *tally)
+{
+	runtime->tally = tally;
+}
+
+void sl_runtime_warm(struct sl_runtime *runtime)
+{
+	sl_home_model_warm(&runtime->model);
 }
 
 void sl_runtime_free(struct sl_runtime *runtime)

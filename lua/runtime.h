@@ -27,9 +27,6 @@ struct sl_runtime_host {
 	 * result has been emitted: sends what is left and ends the process; does not return.
 	 * NULL: the process is ended at once. */
 	void (*abandon)(void *ctx, enum sl_state state);
-	/* Where the runtime counts what it does, from zero on; NULL: for itself. Borrowed until
-	 * free. */
-	struct sl_tally *tally;
 };
 
 struct sl_runtime_config {
@@ -40,9 +37,16 @@ struct sl_runtime_config {
 };
 
 /* Makes a runtime with its first Lua state ready, so that a task that comes starts at once.
- * Starts no thread. @host is copied. */
+ * Starts no thread and opens no descriptor: it survives a fork. @host is copied. */
 int sl_runtime_new(const struct sl_runtime_config *config, const struct sl_runtime_host *host,
 	struct sl_runtime **out, struct sl_error *err) sl_must_check;
+
+/* Has it count in @tally what it does, from zero on; else it counts for itself. Before anything
+ * else is done with it. Borrowed until free. */
+void sl_runtime_set_tally(struct sl_runtime *runtime, struct sl_tally *tally);
+
+/* For a runtime that was made before a fork: takes time now that a task would else take. */
+void sl_runtime_warm(struct sl_runtime *runtime);
 
 /* Only after run returned, or before it was called. */
 void sl_runtime_free(struct sl_runtime *runtime);

@@ -47,8 +47,8 @@ struct sl_runtime {
 	char deadlock[480];     /* guarded by: scopes_lock; the last one in words */
 
 	/* What it has done so far, goroutines begun among it: the next one's number. */
-	struct sl_tally *tally;    /* immutable after new */
-	struct sl_tally own_tally; /* where the host has none */
+	struct sl_tally *tally;    /* immutable while it is used */
+	struct sl_tally own_tally; /* where the host gave none */
 
 	pthread_mutex_t lock;
 	/* All there are; guarded by: lock. */

@@ -3,6 +3,8 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
@@ -249,9 +251,56 @@ START_TEST(a_function_that_does_not_compile_fails_the_task)
 }
 END_TEST
 
+/* Runs what was prepared in a child of this process; what it says is written to @out. */
+static void run_in_a_child(char *out, size_t size)
+{
+	int ends[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0) {
+		sl_runtime_warm(run.runtime);
+		run.state = sl_runtime_run(run.runtime, &run.task);
+		n = write(ends[1], run.message, strlen(run.message));
+		_exit(run.state == SL_STATE_DONE && n > 0 ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	n = read(ends[0], out, size - 1);
+	ck_assert_int_gt(n, 0);
+	out[n] = '\0';
+	close(ends[0]);
+	close(ends[1]);
+}
+
+START_TEST(a_runtime_made_before_a_fork_serves_each_child_as_its_own)
+{
+	struct sl_runtime_config config = {.threads = 2};
+	char one[64], other[64];
+
+	task_prepare(&run, &config,
+		"local sum, wg = 0, goroutine.wait_group()\n"
+		"wg:add(10)\n"
+		"goroutine.spawn_many(10, function() goroutine.sleep(1) wg:done() end)\n"
+		"wg:wait()\n"
+		"for i = 1, 10 do\n"
+		"  local ok, n = goroutine.await(goroutine.async(function() return i end))\n"
+		"  sum = sum + n end\n"
+		"assert(sum == 55)\n"
+		"return true, tostring(math.random(0))");
+	run_in_a_child(one, sizeof(one));
+	run_in_a_child(other, sizeof(other));
+	ck_assert_str_ne(one, other);
+	task_finish(&run);
+}
+END_TEST
+
 SL_CHECK_MAIN("runtime", what_a_function_returns_decides, outputs_are_in_the_result,
 	an_error_has_its_line_and_traceback, a_task_knows_what_it_is,
 	a_task_that_needs_no_thread_starts_none, what_it_says_becomes_events,
 	os_exit_ends_the_task, a_cancelled_task_stops_where_it_waits,
 	a_task_cancelled_before_it_runs_never_does, a_full_host_makes_those_who_emit_wait,
-	a_long_line_goes_in_pieces, a_function_that_does_not_compile_fails_the_task)
+	a_long_line_goes_in_pieces, a_function_that_does_not_compile_fails_the_task,
+	a_runtime_made_before_a_fork_serves_each_child_as_its_own)
