@@ -55,6 +55,7 @@ BUSY = """
     log.info("all begun")
     goroutine.pool_wait("mine")
     goroutine.pool_wait("other")
+    while not fs.exists("%s") do goroutine.sleep(10) end
     goroutine.pool_close("mine")
     goroutine.pool_close("other")
     return true
@@ -84,8 +85,8 @@ class Socket(http.client.HTTPConnection):
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))  # with a timeout it would not wait for its turn
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self.path))
 
 
 class Metrics(Case):
@@ -112,6 +113,15 @@ class Metrics(Case):
     def labelled(self, values, name, label):
         return {re.search(f'{label}="(.*?)"', key)[1]: value for key, value in values.items()
                 if key.startswith(name + "{")}
+
+    def wait_values(self, expected):
+        def found():
+            values = self.values()
+            return {name: values[name] for name in expected}
+        try:
+            wait_for(lambda: found() == expected, "these numbers")
+        except AssertionError:
+            self.assertEqual(found(), expected)
 
     def run_them(self, agent):
         """Runs TASKS, several at once; returns when all have ended."""
@@ -164,9 +174,9 @@ class Metrics(Case):
 
     def test_what_goes_on_inside_of_a_task_is_seen_while_it_does(self):
         agent = self.watched("--max-tasks", 1)
-        gate = self.place / "gate"
+        gate, last_gate = self.place / "gate", self.place / "last_gate"
         client = agent.client()
-        job = client.submit(body(BUSY % gate), name="busy")[0]
+        job = client.submit(body(BUSY % (gate, last_gate)), name="busy")[0]
         waiting = client.submit(body("return true"), name="waits")[0]
         while_it_runs = {
             'sloth_agent_workers{state="busy"}': 1,
@@ -183,16 +193,19 @@ class Metrics(Case):
             "sloth_agent_goroutines_failed_total": 1,
             'sloth_agent_task_log_lines_total{level="info"}': 1,
         }
-
-        def found():
-            values = self.values()
-            return {name: values[name] for name in while_it_runs}
-        try:
-            wait_for(lambda: found() == while_it_runs, "the numbers of a busy task")
-        except AssertionError:
-            self.assertEqual(found(), while_it_runs)
+        self.wait_values(while_it_runs)
         self.assertGreater(self.values()["sloth_agent_queued_bytes"], 0)
         gate.touch()
+        # What is over is not there any more, though the task goes on.
+        self.wait_values({
+            "sloth_agent_pools": 2,
+            'sloth_agent_pool_tasks{state="active"}': 0,
+            'sloth_agent_pool_tasks{state="queued"}': 0,
+            "sloth_agent_pool_tasks_completed_total": 4,
+            "sloth_agent_pool_tasks_failed_total": 2,
+            "sloth_agent_goroutines": 1,
+        })
+        last_gate.touch()
         self.assertEqual(client.finish(job)[0], "done")
         self.assertEqual(client.finish(waiting)[0], "done")
         values = self.values()
@@ -206,7 +219,7 @@ class Metrics(Case):
     def test_a_task_that_is_stopped_has_told_what_it_did(self):
         agent = self.watched()
         client = agent.client()
-        job = client.submit(body(BUSY % (self.place / "never")), name="busy")[0]
+        job = client.submit(body(BUSY % (2 * (self.place / "never",))), name="busy")[0]
         wait_for(lambda: self.values()["sloth_agent_goroutines"] == 7, "it has begun")
         client.call("cancel", job=job)
         self.assertEqual(client.finish(job)[0], "cancelled")
