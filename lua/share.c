@@ -90,8 +90,12 @@ static int l_job(lua_State *L)
 	luaL_checkstack(L, 64, NULL);
 	sl_share_push_tables(L);
 	job->run(L, job);
-	if (job->heir)
+	if (job->heir) {
 		sl_share_hold(L, job->heir, sl_commons_find(job->commons, job->number));
+		/* It gets what is here now: what was just published needn't be taken in again.
+		 */
+		job->heir->seen = job->share->seen;
+	}
 	return 0;
 }
 
