@@ -70,6 +70,17 @@ done
 [ "$(stat -c %U:%a /var/lib/sloth-agent /var/lib/sloth-agent/local.key | xargs)" = \
 	'sloth-agent:700 sloth-agent:600' ]
 
+timestamp() {
+	systemctl show sloth-agent -p "$1TimestampMonotonic" --value
+}
+rss() {
+	sed -n 's/VmRSS:[[:space:]]*//p' "/proc/$1/status"
+}
+spawner=$(pgrep -P "$(main_pid)")
+say "ready after $((($(timestamp ActiveEnter) - $(timestamp ExecMainStart)) / 1000)) ms;" \
+	"resident: main $(rss "$(main_pid)"), spawner $(rss "$spawner")," \
+	"idle worker $(rss "$(pgrep -P "$spawner" | head -n 1)")"
+
 say 'a task runs as root and can change the system'
 lua 'return os.execute[[test $(id -u) -eq 0 && test $HOME = /root && touch /etc/by-task &&
 	rm /etc/by-task]]'
@@ -78,6 +89,7 @@ say 'a controller on another machine: its key, a forwarded port, a workflow'
 cat >/etc/sloth/agent.yaml.new <<-'YAML'
 	user: sloth-agent
 	listen: [ipc:///run/sloth-agent/agent.sock, tcp://127.0.0.1:7117]
+	metrics: ipc:///run/sloth-agent/metrics.sock
 YAML
 cp -p /etc/sloth/agent.yaml /etc/sloth/agent.yaml.packaged
 cp /etc/sloth/agent.yaml.new /etc/sloth/agent.yaml
@@ -113,6 +125,7 @@ from_afar() {
 if from_afar; then echo 'a key that nobody knows was let in'; false; fi
 cat /tmp/far.key.pub >>/etc/sloth/authorized_keys
 from_afar | grep -q 'from afar'
+sh -e "$(grep -l metrics.sock /packages/page.*)" 2>/dev/null | grep -q '^sloth_agent_jobs{state="done"} 1$'
 kill $other
 systemctl stop forward.socket
 rm /etc/sloth/authorized_keys
