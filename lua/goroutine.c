@@ -473,11 +473,16 @@ int sl_goroutine_stop_self(lua_State *L)
 	return lua_yieldk(L, 0, 0, go_on);
 }
 
+void sl_goroutine_doom(struct sl_goroutine *goroutine)
+{
+	atomic_store(&goroutine->stopping, true);
+}
+
 void sl_goroutine_stop(struct sl_goroutine *goroutine)
 {
 	struct sl_worker *worker;
 
-	atomic_store(&goroutine->stopping, true);
+	sl_goroutine_doom(goroutine);
 	if (sl_goroutine_wake(goroutine, SL_WAKE_STOP))
 		return;
 	worker = atomic_load(&goroutine->worker);

@@ -220,6 +220,9 @@ bool sl_goroutine_wake(struct sl_goroutine *goroutine, enum sl_wake why);
 bool sl_goroutine_is_stuck(struct sl_goroutine *goroutine);
 uint64_t sl_goroutine_turns(struct sl_goroutine *goroutine);
 
+/* It runs no further when it has waited for something. Under the scopes' lock. */
+void sl_goroutine_doom(struct sl_goroutine *goroutine);
+
 /* Makes it end, wherever it is; returns at once. Under the scopes' lock. */
 void sl_goroutine_stop(struct sl_goroutine *goroutine);
 

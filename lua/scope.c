@@ -115,21 +115,31 @@ bool sl_scope_leave(struct sl_goroutine *goroutine)
 	return over;
 }
 
-static void stop_locked(struct sl_scope *scope, int64_t now)
+static void doom_locked(struct sl_scope *scope, int64_t now)
 {
 	if (!scope->stopping)
 		scope->stopped_ns = now;
 	scope->stopping = true;
 	for (struct sl_goroutine *g = scope->goroutines; g; g = g->scope_next)
+		sl_goroutine_doom(g);
+	for (struct sl_scope *child = scope->children; child; child = child->next)
+		doom_locked(child, now);
+}
+
+static void stop_locked(struct sl_scope *scope)
+{
+	for (struct sl_goroutine *g = scope->goroutines; g; g = g->scope_next)
 		sl_goroutine_stop(g);
 	for (struct sl_scope *child = scope->children; child; child = child->next)
-		stop_locked(child, now);
+		stop_locked(child);
 }
 
 void sl_scope_stop(struct sl_scope *scope)
 {
 	pthread_mutex_lock(scope->lock);
-	stop_locked(scope, sl_clock_monotonic_ns());
+	/* All of them before any: who waits for another one must not see it end and go on. */
+	doom_locked(scope, sl_clock_monotonic_ns());
+	stop_locked(scope);
 	pthread_mutex_unlock(scope->lock);
 }
 

@@ -109,6 +109,29 @@ START_TEST(a_cancel_stops_whatever_runs)
 }
 END_TEST
 
+/* Whoever waits for another one must not see its end and go on as if it had failed by itself.
+ */
+START_TEST(nobody_goes_on_because_another_was_stopped)
+{
+	struct sl_runtime_config config = {.threads = 4};
+	pthread_t thread;
+
+	task_prepare(&run, &config,
+		"for i = 1, 200 do goroutine.spawn(function()\n"
+		"  local ok = goroutine.await(goroutine.async(goroutine.sleep, 1e9))\n"
+		"  log.info('went on')\n"
+		"end) end\n"
+		"goroutine.sleep(50) log.info('on') goroutine.sleep(1e9)");
+	pthread_create(&thread, NULL, cancel_after_log, &run);
+	run.state = sl_runtime_run(run.runtime, &run.task);
+	pthread_join(thread, NULL);
+	sl_buffer_append(&run.events, "", 1);
+	ck_assert_int_eq(run.state, SL_STATE_CANCELLED);
+	ck_assert_ptr_null(strstr(run.events.data, "went on"));
+	task_finish(&run);
+}
+END_TEST
+
 START_TEST(those_that_compute_let_others_run)
 {
 	struct sl_runtime_config config = {.threads = 2};
@@ -241,6 +264,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, a_timeout_stops_whatever_runs, 0, n);
 	tcase_add_loop_test(tcase, a_cancel_stops_whatever_runs, 0, n);
+	tcase_add_test(tcase, nobody_goes_on_because_another_was_stopped);
 	tcase_add_test(tcase, those_that_compute_let_others_run);
 	tcase_add_test(tcase, one_thread_is_enough_for_many_that_compute);
 	tcase_add_test(tcase, variables_are_closed_inside_of_coroutines_too);
