@@ -255,8 +255,8 @@ class Seven(Case):
 
     def test_2_a_source_that_never_answers_takes_the_task_to_its_deadline(self):
         _, slow, _ = self.sources("healthy", "slow", "healthy")
-        task, _ = self.go(FETCH, 4)
-        self.assertEqual(task["state"], "timeout")
+        task, log = self.go(FETCH, 4)
+        self.assertEqual((task["state"], log), ("timeout", []))
         wait_for(slow.left.is_set, "the connection is closed")
 
     def test_3_a_wait_group_waits_for_all(self):
