@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -36,6 +37,8 @@ TASKS = {
                 "os.execute('kill -9 $PPID') goroutine.sleep(1e9)", 2),
     "cancelled": ("log.info('begun') goroutine.sleep(1e9)", 1),
 }
+
+MOST_CONNECTIONS = 1024  # proto/limits.h
 
 # Four goroutines beside the first, one of which raises; a pool of two, of whose six tasks two
 # fail, and into which one does not fit any more.
@@ -416,6 +419,21 @@ class Metrics(Case):
         status, _, why = self.ask("/healthz")
         self.assertEqual(status, 503)
         self.assertIn(f"ipc://{self.place}/agent.sock: ", why)
+
+    def test_an_agent_with_all_connections_that_it_may_have_is_well(self):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        if hard < 4096:
+            self.skipTest("not enough descriptors for so many connections")
+        agent = self.watched(listen=f"ipc://{self.place}/agent.sock")
+        clients = [agent.client() for _ in range(MOST_CONNECTIONS)]
+        # The agent's own connection is put out at once: it got that far.
+        self.assertEqual(self.ask("/healthz")[::2], (200, "ok\n"))
+        values = self.values()
+        self.assertEqual(values["sloth_agent_connections"], MOST_CONNECTIONS)
+        self.assertEqual(values['sloth_agent_connections_rejected_total{reason="limit"}'], 1)
+        for client in clients:
+            client.close()
 
     @unittest.skipIf(SANITIZED, "a sanitizer wants to be loaded before anything else")
     def test_a_loop_that_is_late_is_not_well(self):
