@@ -9,6 +9,7 @@
 #include "agent/service.h"
 #include "agent/vitals.h"
 #include "common/histogram.h"
+#include "common/log.h"
 
 static void gauge(
 	struct sl_exposition *exposition, const char *name, const char *help, uint64_t value)
@@ -66,6 +67,12 @@ static void write_agent(const struct sl_metrics *metrics, struct sl_exposition *
 		metrics->max_tasks);
 	gauge(exposition, "sloth_agent_max_queued", "Tasks that may wait their turn.",
 		metrics->max_queued);
+	sl_exposition_family(exposition, "sloth_agent_log_lines", SL_EXPOSITION_COUNTER,
+		"Lines that the agent itself logged, by level.");
+	for (int level = SL_LOG_ERROR; level <= SL_LOG_DEBUG; level++)
+		sl_exposition_labelled(exposition, "level",
+			sl_log_level_name((enum sl_log_level)level),
+			sl_log_count((enum sl_log_level)level));
 	histogram(exposition, "sloth_agent_loop_round_seconds",
 		"How long the main loop worked between two waits; what comes meanwhile waits.",
 		sl_loop_rounds(metrics->loop));

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ static const char *const names[] = {"error", "warning", "notice", "info", "debug
 static const char *program_name; /* immutable after the first sl_log_setup() */
 static bool for_journal;         /* immutable after the first sl_log_setup() */
 static _Atomic int threshold = SL_LOG_INFO;
+static _Atomic uint64_t n_lines[SL_LOG_DEBUG + 1];
 static bool (*sink)(void *ctx, const struct sl_log_line *line);
 static void *sink_ctx;
 
@@ -76,6 +78,7 @@ static void put(enum sl_log_level level, const struct sl_log_field *fields, size
 	char line[1024];
 	int start, n;
 
+	atomic_fetch_add_explicit(&n_lines[level], 1, memory_order_relaxed);
 	start = n = write_prefix(line, sizeof(line), level);
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, args);
 	if (n > (int)sizeof(line) - 2)
@@ -121,6 +124,11 @@ void sl_log_set_sink(bool (*new_sink)(void *ctx, const struct sl_log_line *line)
 {
 	sink = new_sink;
 	sink_ctx = ctx;
+}
+
+uint64_t sl_log_count(enum sl_log_level level)
+{
+	return atomic_load_explicit(&n_lines[level], memory_order_relaxed);
 }
 
 const char *sl_log_level_name(enum sl_log_level level)

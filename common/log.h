@@ -60,6 +60,9 @@ bool sl_log_is_journal(void);
 /* As syslog(3) has it. */
 int sl_log_priority(enum sl_log_level level);
 
+/* How many lines were written at @level so far. */
+uint64_t sl_log_count(enum sl_log_level level);
+
 /* "error", "warning", …; static memory. */
 const char *sl_log_level_name(enum sl_log_level level);
 

@@ -33,6 +33,7 @@ START_TEST(a_line_names_program_level_and_event)
 	sl_log_setup("prog", SL_LOG_INFO);
 	ck_assert_str_eq(
 		stderr_of(SL_LOG_INFO, "task ran task=1"), "prog: info: task ran task=1\n");
+	ck_assert_uint_eq(sl_log_count(SL_LOG_INFO), 1);
 }
 END_TEST
 
@@ -40,6 +41,7 @@ START_TEST(what_is_below_the_threshold_is_left_out)
 {
 	sl_log_setup("prog", SL_LOG_NOTICE);
 	ck_assert_str_eq(stderr_of(SL_LOG_INFO, "quiet"), "");
+	ck_assert_uint_eq(sl_log_count(SL_LOG_INFO), 0);
 	ck_assert(!sl_log_on(SL_LOG_DEBUG));
 }
 END_TEST

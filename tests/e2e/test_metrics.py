@@ -165,6 +165,8 @@ class Metrics(Case):
         self.assertIn(after["sloth_agent_first_event_seconds_count"], range(n - 2, n + 1))
         lines = self.labelled(after, "sloth_agent_task_log_lines_total", "level")
         self.assertEqual(lines, {"error": 4, "warning": 3, "notice": 0, "info": 13, "debug": 2})
+        own = self.labelled(after, "sloth_agent_log_lines_total", "level")
+        self.assertEqual({level: agent.log().count(f": {level}: ") for level in own}, own)
         out = self.labelled(after, "sloth_agent_task_output_bytes_total", "stream")
         self.assertEqual(out, {"stdout": 4 * 6, "stderr": 4 * 3})
         self.assertEqual(after["sloth_agent_goroutines_started_total"], n)
