@@ -147,6 +147,21 @@ grep -q '"SYSLOG_IDENTIFIER":"sloth-agent"' /tmp/ended
 [ -n "$(fields MESSAGE_ID=8f9007f6130b471ba56f4f7a878847f9)" ]
 sh -e "$(grep -l 'journalctl -u sloth-agent TASK=' /packages/page.*)" >/dev/null
 
+say 'a journal that hangs holds up no task, and misses nothing afterwards'
+cat >/tmp/many.sloth <<-'LUA'
+	for i = 1, 400 do
+	  task("many-" .. i):command(function() return true end):delegate_to("here"):build()
+	end
+LUA
+many_ended() {
+	[ "$(fields MESSAGE_ID=e449ebc665b0445a8fc0baebaf5bcf4a | grep -c '"TASK":"many-')" -eq 400 ]
+}
+journald=$(systemctl show systemd-journald -p MainPID --value)
+kill -STOP "$journald"
+timeout 60 sloth run /tmp/many.sloth -a "here=$address" -q || { kill -CONT "$journald"; false; }
+kill -CONT "$journald"
+wait_until many_ended
+
 say 'main is killed: systemd starts it again'
 before=$(main_pid)
 kill -KILL "$before"
