@@ -39,6 +39,22 @@ static const struct aim aims[] = {
 const struct ratio all_ratios[] = {
 	{"noop_dispatch_to_bare_stream", "noop_dispatch_ipc_us", "bare_stream_ipc_us"},
 	{"cold_exec_to_true", "cold_exec_ms", "cold_true_ms"},
+	{"noop_dispatch_to_redis", "noop_dispatch_ipc_us", "redis_eval_us"},
+	{"noop_64_in_flight_to_redis", "noop_64_in_flight_per_s",
+		"redis_eval_64_in_flight_per_s"},
+	{"fib_32_to_gopher_lua", "fib_32_ms", "gopher_fib_32_ms"},
+	{"spawn_run_join_to_gopher_lua", "spawn_run_join_us", "gopher_spawn_run_join_us"},
+	{"spawn_run_join_to_go", "spawn_run_join_us", "go_spawn_run_join_us"},
+	{"spawn_run_join_to_erlang", "spawn_run_join_us", "erlang_spawn_run_join_us"},
+	{"spawn_run_join_to_cqueues", "spawn_run_join_us", "cqueues_spawn_run_join_us"},
+	{"async_await_to_resume", "async_await_us", "lua_resume_yield_us"},
+	{"async_await_to_go", "async_await_us", "go_await_us"},
+	{"async_await_to_erlang", "async_await_us", "erlang_await_us"},
+	{"async_await_to_luv", "async_await_us", "luv_await_us"},
+	{"pool_to_go", "pool_tasks_per_s", "go_pool_tasks_per_s"},
+	{"pool_to_erlang", "pool_tasks_per_s", "erlang_pool_tasks_per_s"},
+	{"sleepers_to_go", "sleepers_extra_ms", "go_sleepers_extra_ms"},
+	{"sleepers_to_erlang", "sleepers_extra_ms", "erlang_sleepers_extra_ms"},
 	{0},
 };
 

@@ -5,9 +5,9 @@
  *   bench [--table] [--only GROUP]... [ROUNDS]
  *
  * --table prints for people instead, with what is aimed at. --only measures some
- * of the groups: transport, dispatch, tasks, logs, cold, idle, and those that
- * have to be asked for: sequence. ROUNDS scales the work (default 2000; a smoke
- * run takes 20).
+ * of the groups: transport, dispatch, tasks, logs, cold, idle, peers (as far as
+ * they are installed), and one that has to be asked for: sequence. ROUNDS scales the work
+ * (default 2000; a smoke run takes 20).
  *
  * Machines differ and only ratios travel: what can be compared is measured in the
  * same run. Everything has two processors, however many there are.
@@ -22,12 +22,16 @@
 #include "tests/bench/agent_cases.h"
 #include "tests/bench/bare.h"
 #include "tests/bench/figures.h"
+#include "tests/bench/peers.h"
+#include "tests/bench/redis.h"
 #include "tests/support/agent_client.h"
 
 #define N_PROCESSORS 2
+#define SMOKE_ROUNDS 100 /* fewer only try whether it all works */
 #define MAX_WANTED 16
 
 struct bench {
+	char place[32]; /* a directory */
 	size_t rounds;
 	double scale; /* what @rounds is to the usual */
 	struct bare stream, sockets;
@@ -35,9 +39,15 @@ struct bench {
 	struct test_client client;
 };
 
+enum when {
+	ALWAYS,
+	NOT_FOR_SMOKE, /* it takes long, whatever the number of rounds */
+	IF_ASKED,
+};
+
 struct group {
 	const char *name;
-	bool if_asked; /* else always */
+	enum when when; /* if nothing is asked for */
 	void (*measure)(struct bench *bench);
 };
 
@@ -102,21 +112,29 @@ static void measure_cold(struct bench *bench)
 	agent_measure_cold_start(&bench->agent, bench->rounds);
 }
 
+static void measure_peers(struct bench *bench)
+{
+	peers_measure_fib(&bench->client, bench->scale);
+	redis_measure(bench->place, bench->rounds);
+	peers_measure_programs(bench->scale);
+}
+
 static void measure_idle(struct bench *bench)
 {
 	test_client_close(&bench->client);
-	agent_measure_idle(&bench->agent, bench->rounds < 100 ? 1 : 5);
+	agent_measure_idle(&bench->agent, bench->rounds < SMOKE_ROUNDS ? 1 : 5);
 	test_client_open(&bench->client, bench->agent.address, true);
 }
 
 static const struct group groups[] = {
-	{"transport", false, measure_transport},
-	{"dispatch", false, measure_dispatch},
-	{"tasks", false, measure_tasks},
-	{"sequence", true, measure_sequence},
-	{"logs", false, measure_logs},
-	{"cold", false, measure_cold},
-	{"idle", false, measure_idle},
+	{"transport", ALWAYS, measure_transport},
+	{"dispatch", ALWAYS, measure_dispatch},
+	{"tasks", ALWAYS, measure_tasks},
+	{"sequence", IF_ASKED, measure_sequence},
+	{"logs", ALWAYS, measure_logs},
+	{"cold", ALWAYS, measure_cold},
+	{"peers", NOT_FOR_SMOKE, measure_peers},
+	{"idle", ALWAYS, measure_idle},
 };
 
 #define N_GROUPS (sizeof(groups) / sizeof(groups[0]))
@@ -143,7 +161,9 @@ static bool is_wanted(const struct options *options, const struct group *group)
 	for (size_t i = 0; i < options->n_wanted; i++)
 		if (strcmp(options->wanted[i], group->name) == 0)
 			return true;
-	return options->n_wanted == 0 && !group->if_asked;
+	if (options->n_wanted > 0 || group->when == IF_ASKED)
+		return false;
+	return group->when == ALWAYS || options->rounds >= SMOKE_ROUNDS;
 }
 
 static void want(struct options *options, const char *name)
@@ -196,15 +216,17 @@ static void take_two_processors(void)
 
 int main(int argc, char **argv)
 {
-	char place[] = "/tmp/sloth-bench.XXXXXX", stream_url[64], sockets_url[64];
+	char stream_url[64], sockets_url[64];
 	struct options options = parse(argv + (argc > 0));
-	struct bench bench = {.rounds = options.rounds, .scale = (double)options.rounds / 2000};
+	struct bench bench = {.place = "/tmp/sloth-bench.XXXXXX",
+		.rounds = options.rounds,
+		.scale = (double)options.rounds / 2000};
 
 	take_two_processors();
-	if (!mkdtemp(place))
+	if (!mkdtemp(bench.place))
 		die("can't make a directory in /tmp");
-	snprintf(stream_url, sizeof(stream_url), "ipc://%s/stream", place);
-	snprintf(sockets_url, sizeof(sockets_url), "ipc://%s/sockets", place);
+	snprintf(stream_url, sizeof(stream_url), "ipc://%s/stream", bench.place);
+	snprintf(sockets_url, sizeof(sockets_url), "ipc://%s/sockets", bench.place);
 
 	/* All forks come before this process uses NNG. */
 	if (!bare_start(&bench.stream, stream_url, false) ||
@@ -223,6 +245,6 @@ int main(int argc, char **argv)
 	bare_stop(&bench.sockets);
 	unlink(stream_url + strlen("ipc://"));
 	unlink(sockets_url + strlen("ipc://"));
-	rmdir(place);
+	rmdir(bench.place);
 	return 0;
 }

@@ -383,6 +383,7 @@ static void note_event(const struct sl_event *event, struct test_outcome *out)
 		need_or_say(!out->has_result, "a second result");
 		out->has_result = true;
 		out->ok = event->result.ok;
+		out->cpu_ms = event->result.cpu_ms;
 		copy_text(out->message, sizeof(out->message), event->result.message);
 		if (event->result.error.kind == SL_VALUE_STRING)
 			copy_text(out->error, sizeof(out->error), event->result.error.string);

@@ -94,6 +94,7 @@ struct test_outcome {
 	char logs[4096]; /* each followed by a newline; as much as fits */
 	char out[4096];  /* bytes of stdout and stderr; as much as fits */
 	uint64_t n_events, n_logs, log_bytes, out_bytes, dropped_lines, dropped_bytes;
+	double cpu_ms;            /* as its result says */
 	int64_t max_log_delay_us; /* from a line's time to its arrival */
 };
 
