@@ -72,8 +72,8 @@ static void make_printable(char *line, size_t n)
 }
 
 /* Writes the line to the sink or to stderr. */
-static void put(enum sl_log_level level, const struct sl_log_field *fields, size_t n_fields,
-	const char *fmt, va_list args)
+static sl_printf(4, 0) void put(enum sl_log_level level, const struct sl_log_field *fields,
+	size_t n_fields, const char *fmt, va_list args)
 {
 	char line[1024];
 	int start, n;
