@@ -2,7 +2,7 @@
 -- that are stopped while they do. A signal that is lost leaves a token behind, and the round
 -- never ends.
 local steps, _, crew, stopped, anywhere = ...
-local N <const>, STOPPED <const>, ROUNDS <const> = 6, 3, steps // 100
+local N <const>, STOPPED <const>, ROUNDS <const> = 2, 5, steps // 80
 local INSIDE <const>, TOKENS <const>, HELD <const>, TOOK <const> = 0, 1, 1000, 30000
 local probe, mu = require("probe"), goroutine.mutex()
 local cond = goroutine.cond(mu)
@@ -39,7 +39,7 @@ for me = 1, N do
 end
 
 for round = 1, ROUNDS do
-	local n = math.random(N)
+	local n = math.random(2 * N)
 	taken:add(n)
 	local others = goroutine.wait_group()
 	others:add(STOPPED)
@@ -49,11 +49,12 @@ for round = 1, ROUNDS do
 			others:done()
 		end)
 	end
-	if math.random(2) == 1 then others:wait() end
+	for _ = 1, math.random(0, 20) do goroutine.sleep(0) end -- some stand in line by then
 	for _ = 1, n do
 		probe.take(HELD, INSIDE, 1, 1, mu.lock, mu)
 		probe.add(TOKENS, 1)
 		if math.random(8) > 1 then cond:signal() else cond:broadcast() end
+		for _ = 1, math.random(0, 6) do goroutine.sleep(0) end -- they want the mutex
 		probe.give(HELD, INSIDE, 1, 1, mu.unlock, mu)
 		if math.random(2) == 1 then goroutine.sleep(0) end
 	end
