@@ -12,8 +12,10 @@
 /* TSan takes each wait for a call that never returns, and can count only so many. */
 #ifdef __SANITIZE_THREAD__
 #define ROUNDS "50"
+#define MANY "10000"
 #else
 #define ROUNDS "1000"
+#define MANY "100000"
 #endif
 
 static struct task_run run;
@@ -172,6 +174,24 @@ START_TEST(an_atomic_integer_has_64_bits)
 }
 END_TEST
 
+/* Nothing but true parallelism would lose or double something: they begin together. */
+START_TEST(nothing_comes_between_two_atomic_steps)
+{
+	task_ok("local hand, n, begun = goroutine.atomic_int(9), goroutine.atomic_int(),\n"
+		"  goroutine.atomic_int()\n"
+		"local handles = {}\n"
+		"for i = 1, 8 do handles[i] = goroutine.async(function()\n"
+		"  local held = i\n"
+		"  begun:inc() while begun:load() < 8 do goroutine.sleep(0) end\n"
+		"  for k = 1, " MANY " do held = hand:swap(held) n:add(1) end return held end) "
+		"end\n"
+		"local results, seen = goroutine.await_all(handles), {[hand:load()] = true}\n"
+		"for _, r in ipairs(results) do seen[r.values[1]] = true end\n"
+		"for i = 1, 9 do assert(seen[i], i) end assert(n:load() == 8 * " MANY
+		", n:load())");
+}
+END_TEST
+
 START_TEST(misuse_raises_and_says_what)
 {
 	static const char *const rows[][2] = {
@@ -283,5 +303,6 @@ SL_CHECK_MAIN("lua/locks", a_mutex_is_held_by_one_at_a_time, try_lock_never_wait
 	who_wants_many_is_not_passed, all_go_on_for_whom_there_is_enough,
 	who_gives_up_lets_the_next_one_in, an_rwmutex_has_many_readers_or_one_writer,
 	readers_do_not_starve_a_writer, an_atomic_integer_has_64_bits,
-	misuse_raises_and_says_what, a_wait_that_is_stopped_takes_nothing,
-	random_waiters_never_break_a_lock, a_deadlock_says_who_has_it)
+	nothing_comes_between_two_atomic_steps, misuse_raises_and_says_what,
+	a_wait_that_is_stopped_takes_nothing, random_waiters_never_break_a_lock,
+	a_deadlock_says_who_has_it)
