@@ -1,10 +1,16 @@
--- Either it is in time, with all its results, or nothing of it runs any more.
+-- Either it is in time, with all its results, or nothing of it runs any more, what closes its
+-- variables included.
 local steps, _, crew, _, anywhere = ...
-local N <const>, ALIVE <const> = 12, 0
+local N <const>, ALIVE <const>, OPEN <const>, CLOSED <const> = 12, 0, 100, 200
 local probe = require("probe")
 
 -- Goes on for ever in one of several ways, with others that it starts; leaves a trace.
 local function live(slot, depth)
+	local open <close> = setmetatable({}, {__close = function()
+		for _ = 1, 500 do probe.get(slot) end
+		probe.add(CLOSED + slot, 1)
+	end})
+	probe.add(OPEN + slot, 1)
 	if depth > 0 then
 		goroutine.spawn(live, slot, depth - 1)
 		if math.random(2) == 1 then
@@ -40,6 +46,7 @@ crew(N, function(me)
 				assert(first == "timeout exceeded", first)
 			end
 		end
+		assert(probe.get(CLOSED + slot) >= probe.get(OPEN + slot), "not all is closed")
 		local before = probe.get(slot)
 		for _ = 1, math.random(20) do goroutine.sleep(0) end
 		assert(probe.get(slot) == before, "something still runs")
