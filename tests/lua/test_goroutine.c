@@ -458,6 +458,21 @@ START_TEST(a_full_queue_makes_the_submitter_wait)
 }
 END_TEST
 
+START_TEST(a_place_in_the_queue_is_for_who_waits_to_submit)
+{
+	task_ok("goroutine.pool_create('p', {workers = 1, queue = 1, submit_timeout = 60000})\n"
+		"local go = goroutine.channel()\n"
+		"local function task() go:receive() end\n"
+		"goroutine.pool_submit('p', task) goroutine.pool_submit('p', task)\n"
+		"for i = 3, 10 do\n"
+		"  local h = goroutine.async(goroutine.pool_submit, 'p', task)\n"
+		"  assert(not goroutine.await(h, 1)) go:send(true)\n"
+		"  assert(select(2, goroutine.await(h, 10000)) == 'p-' .. i)\n"
+		"  assert(goroutine.pool_stats('p').active == 1)\n"
+		"end go:send(true) go:send(true) goroutine.pool_close('p')");
+}
+END_TEST
+
 START_TEST(a_pool_task_that_waits_for_its_pool_raises)
 {
 	task_ok("goroutine.pool_create('p')\n"
@@ -813,6 +828,7 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	a_pool_has_four_workers_if_nothing_else_is_said,
 	a_pool_is_closed_when_all_its_tasks_have_ended, a_pool_never_runs_more_than_its_workers,
 	pool_errors_have_their_words, a_full_queue_makes_the_submitter_wait,
+	a_place_in_the_queue_is_for_who_waits_to_submit,
 	a_pool_task_that_waits_for_its_pool_raises,
 	news_of_a_pool_arrive_though_nothing_else_happens,
 	a_pool_left_open_is_closed_with_a_warning, a_silent_pool_sends_no_tasks,
