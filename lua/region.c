@@ -51,6 +51,9 @@ static bool add_slab_locked(void)
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (at == MAP_FAILED)
 		return false;
+	/* A huge page would make 32 states resident where one is used. Kernels without any know
+	 * no such advice. */
+	madvise(at, SLAB_SIZE + SL_REGION_SIZE, MADV_NOHUGEPAGE);
 	aligned = (char *)(((uintptr_t)at + SL_REGION_SIZE - 1) &
 			   ~(uintptr_t)(SL_REGION_SIZE - 1));
 	regions.slab = aligned;

@@ -2,7 +2,9 @@
 #include "lua/arena.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/check_main.h"
 
@@ -93,5 +95,38 @@ START_TEST(nothing_is_taken_beyond_the_limit)
 }
 END_TEST
 
-SL_CHECK_MAIN("arena", what_is_free_is_cut_up_before_more_is_taken, no_two_blocks_share_a_byte,
+/* The flags of the mapping that @at lies in, as the kernel writes them. */
+static void read_flags(const void *at, char *flags, size_t size)
+{
+	FILE *file = fopen("/proc/self/smaps", "r");
+	unsigned long begin, end, here = (unsigned long)(uintptr_t)at;
+	bool inside = false;
+	char line[512];
+
+	ck_assert_ptr_nonnull(file);
+	*flags = '\0';
+	while (*flags == '\0' && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+			inside = begin <= here && here < end;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			snprintf(flags, size, "%s", line);
+	}
+	fclose(file);
+}
+
+START_TEST(no_huge_page_makes_many_resident)
+{
+	struct sl_arena *arena = sl_arena_new(&account, MANY);
+	char flags[512];
+
+	read_flags(arena, flags, sizeof(flags));
+	/* A kernel that has no such pages has no such flag. */
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0)
+		ck_assert_msg(strstr(flags, " nh"), "%s", flags);
+	sl_arena_free(arena);
+}
+END_TEST
+
+SL_CHECK_MAIN("arena", no_huge_page_makes_many_resident,
+	what_is_free_is_cut_up_before_more_is_taken, no_two_blocks_share_a_byte,
 	nothing_is_taken_beyond_the_limit)
