@@ -46,8 +46,7 @@ static const char *const looks[] = {
 	"assert(math.floor(1.5) == 1)",
 	"assert(math.nothing == nil)",
 	"math.mine = 1 assert(math.mine == 1)",
-	"local n = 0 for k, v in pairs(math) do n = n + 1 assert(math[k] == v) end assert(n > "
-	"20)",
+	"n = 0 for k, v in pairs(math) do n = n + 1 assert(math[k] == v) end assert(n > 20)",
 	"local n = 0 for k, v in next, math do n = n + 1 end assert(n > 20)",
 	"assert(next(math))",
 	"assert(type(rawget(math, 'floor')) == 'function')",
