@@ -18,6 +18,7 @@ TIMEOUT_MS = 400
 GRACE_MS = 3500
 AT_ONCE = 8
 MEMORY = 96 << 20
+DEPTH = 100000 if SANITIZED else 1000000
 
 ANY = ("done", "failed", "crashed", "timeout")
 
@@ -121,7 +122,45 @@ LOOPS = [
     Row("a require that loops",
         "package.preload.m = function() while true do end end require('m')"),
     Row("strings of 16 MB again and again",
-        "while true do local s = string.rep('xxxxxxxx', 2 << 20) end"),
+        "local part = ('x'):rep(65536) while true do local s = part:rep(256) end"),
+    Row("sort, wrap and pcall in each other",
+        "while true do pcall(table.sort, {3, 2, 1}, function() coroutine.wrap(function() "
+        "pcall(function() while true do end end) end)() end) end"),
+    Row("timeouts ten deep",
+        "local function f(n) if n == 0 then while true do end end "
+        "goroutine.timeout(600000, function() f(n - 1) end) end f(10)"),
+    Row("timeouts ten deep, each in a comparator",
+        "local function f(n) if n == 0 then while true do end end table.sort({2, 1}, function() "
+        "goroutine.timeout(600000, function() f(n - 1) end) end) end f(10)"),
+    Row("errors in __close when it is stopped",
+        "local function bad(e) return setmetatable({}, {__close = function() error(e) end}) end "
+        "local a <close> = bad('a') local b <close> = bad({}) " + LOOP),
+    Row("handlers in handlers",
+        "local function h() xpcall(error, h) end xpcall(error, h) " + LOOP),
+    Row("concats", "local t = {} for i = 1, 100000 do t[i] = 'xxxxxxxxxx' end "
+        "while true do table.concat(t, ',') end"),
+    Row("wide formats", "while true do string.format('%99.99f%99d%-99s%q', 1e300, 1, 'x', "
+        "('\\0'):rep(100000)) end"),
+    Row("texts that are loaded",
+        "while true do load(('local a = {'):rep(100) .. ('}'):rep(100)) end"),
+    Row("a dumped loop", "load(string.dump(function() while true do end end))()"),
+    Row("dumps", "local function f() return f end while true do load(string.dump(f))() end"),
+    Row("a searcher that loops",
+        "package.searchers = {function() while true do end end} require('nothing')"),
+    Row("a log line's fields that loop",
+        "local f = function() while true do end end "
+        "log.info('x', setmetatable({a = 1}, {__index = f, __pairs = f, __len = f})) " + LOOP),
+    Row("goroutines begun by finalizers",
+        "while true do setmetatable({}, {__gc = function() pcall(goroutine.spawn, print) end}) "
+        "end"),
+    Row("a collector that never rests",
+        "collectgarbage('generational') local t = {} while true do t[#t % 10000 + 1] = {t} "
+        "collectgarbage('step', 0) end"),
+    Row("tracebacks of much",
+        "local function f(n) if n > 0 then return (f(n - 1)) end while true do "
+        "debug.traceback('x') end end f(10000)"),
+    Row("all that debug says",
+        "while true do for level = 0, 5 do debug.getinfo(level, 'nSltufrL') end end"),
 ]
 
 # A function in C that doesn't come back: the worker goes. And finalizers, which Lua runs without
@@ -144,6 +183,13 @@ STUCK = [
         stops=False),
     Row("a fifo that nobody writes to",
         "local name = os.tmpname() .. '.fifo' os.execute('mkfifo ' .. name) io.open(name)",
+        stops=False),
+    Row("a pattern of many repetitions",
+        "string.gsub(('a'):rep(50), ('a*'):rep(50) .. 'b', '')", stops=False),
+    Row("a balance that is never reached",
+        "string.gsub(('('):rep(1024):rep(2048), '%b()', '')", stops=False),
+    Row("a fifo that fs reads",
+        "local name = os.tmpname() .. '.fifo' os.execute('mkfifo ' .. name) fs.read(name)",
         stops=False),
 ]
 
@@ -173,6 +219,24 @@ MEMORY_ROWS = [
     Row("a channel that takes everything",
         "local ch, s = goroutine.channel(1000000), string.rep('x', 1000000) "
         "while true do ch:send(s) end", "failed", says="memory limit", memory=MEMORY),
+    Row("a million gigabytes", "return #string.rep('xxxxxxxx', 1 << 50)", "failed",
+        says="too large"),
+    Row("a device without end", "return fs.read('/dev/zero') == nil", "done", "timeout"),
+    Row("results by the million",
+        "return select('#', string.byte(('x'):rep(4096):rep(4096), 1, -1))", "failed", says="too long"),
+    Row("a finalizer that hogs",
+        "setmetatable({}, {__gc = function() local t = {} while true do t[#t + 1] = {} end end}) "
+        "collectgarbage() return true", "done", "failed", "timeout", memory=MEMORY),
+    Row("a __close that hogs",
+        "local x <close> = setmetatable({}, {__close = function() local t = {} while true do "
+        "t[#t + 1] = {} end end}) return true", "failed", "timeout", says="memory limit",
+        memory=MEMORY),
+    Row("a message handler that hogs",
+        "xpcall(error, function() local t = {} while true do t[#t + 1] = {} end end)",
+        "done", "failed", "timeout", memory=MEMORY),
+    Row("a text that is much once it is loaded",
+        "local f = load('return {' .. ('{{{}}},'):rep(1 << 18) .. '}') local t = {} "
+        "while true do t[#t + 1] = f() end", "failed", "timeout", memory=MEMORY),
 ]
 
 DEEP = [
@@ -186,7 +250,7 @@ DEEP = [
     Row("a deep expression", "assert(load('return ' .. string.rep('(', 1000000)))", "failed",
         says="overflow"),
     Row("a deep table to a goroutine",
-        "local t = {} for i = 1, 1000000 do t = {t} end "
+        "local t = {} for i = 1, %d do t = {t} end " % DEPTH +
         "return goroutine.await(goroutine.async(function(x) return x end, t))", "done",
         "failed", "timeout"),
     Row("a deep table as the outputs",
@@ -197,7 +261,7 @@ DEEP = [
     Row("a table within itself as the outputs",
         "local t = {} t.t = t return true, 'round', t", "done", "failed"),
     Row("outputs of 100 MB",
-        "local t = {} for i = 1, 100 do t[i] = string.rep(string.char(i), 1 << 20) end "
+        "local t, part = {}, ('x'):rep(1024) for i = 1, 100 do t[i] = i .. part:rep(1024) end "
         "return true, 'large', t", "done", "failed"),
     Row("an error that can't be told",
         "error(setmetatable({}, {__tostring = function() error('no') end}))", "failed"),
@@ -206,7 +270,28 @@ DEEP = [
         "timeout"),
     Row("an error without a value", "error(nil)", "failed"),
     Row("an error that is a coroutine", "error(coroutine.create(print))", "failed"),
-    Row("an error of 50 MB", "error(string.rep('x', 50 << 20))", "failed"),
+    Row("an error of 50 MB", "error(('x'):rep(1024):rep(50 << 10))", "failed"),
+    Row("recursion in __index",
+        "local t = setmetatable({}, {__index = function(t, k) return t[k] end}) return t.x",
+        "failed", says="C stack overflow"),
+    Row("recursion in __tostring",
+        "local m = {__tostring = function(x) return tostring(x) end} "
+        "return tostring(setmetatable({}, m))", "failed", says="C stack overflow"),
+    Row("recursion in __close",
+        "local function f() local x <close> = setmetatable({}, {__close = function() f() end}) "
+        "end f()", "failed", says="stack overflow"),
+    Row("recursion in __gc",
+        "local function f() return 1 + f() end setmetatable({}, {__gc = f}) collectgarbage() "
+        "return true", "done", "timeout"),
+    Row("recursion in require",
+        "package.preload.a = function() package.loaded.a = nil return require('a') end "
+        "require('a')", "failed", says="C stack overflow"),
+    Row("recursion with a C stack said to have no limit",
+        "debug.setcstacklimit(1 << 30) local function f() return (string.gsub('x', 'x', f)) end "
+        "f()", "failed", says="C stack overflow"),
+    Row("deep JSON",
+        "pcall(json.decode, ('['):rep(1000000)) local t = {} for i = 1, %d do t = {t} end "
+        "pcall(json.encode, t) return true" % DEPTH, "done", "timeout"),
 ]
 
 WAITS = [
@@ -336,6 +421,11 @@ PROCESSES = [
     Row("goroutines that begin processes",
         "goroutine.spawn_many(100, function() while true do os.execute('true') end end)",
         alone=True),
+    Row("a process that forked twice and ignores signals",
+        "exec.run(\"trap '' TERM INT HUP; (setsid sh -c 'trap \\\"\\\" TERM INT HUP; "
+        "while :; do sleep 600; done' &); while :; do sleep 600; done\")"),
+    Row("processes without their environment",
+        "os.execute('env -i setsid sh -c \"sleep 600 & sleep 601\" & sleep 602')"),
     Row("popen that nobody reads",
         "local f = io.popen('yes', 'r') " + LOOP),
     Row("popen that nobody closes", "io.popen('sleep 600') goroutine.sleep(600000)"),
@@ -399,9 +489,9 @@ OUTPUT = [
         "io.stdout:close() print('a') pcall(io.write, 'b') io.stderr:close() log.info('c') "
         "return true", "done", "failed"),
     Row("100 MB of output",
-        "local s = string.rep('x', 1 << 20) for i = 1, 100 do print(s) end return true", "done",
+        "local s = ('x'):rep(1024):rep(1024) for i = 1, 100 do print(s) end return true", "done",
         "timeout", alone=True),
-    Row("100 MB in one line", "log.info(string.rep('x', 100 << 20)) return true", "done",
+    Row("100 MB in one line", "log.info(('x'):rep(1024):rep(100 << 10)) return true", "done",
         "failed", "timeout", alone=True),
     Row("a line without end", "while true do io.write('x') end", alone=True),
     Row("lines without end", "while true do log.info('again') end", alone=True),
@@ -443,6 +533,11 @@ CRASHERS = [
         "goroutine.spawn(function() while true do for l = 0, 3 do for i = 1, 12 do pcall("
         "debug.setlocal, co, l, i, 1) end end goroutine.sleep(1) end end) "
         "coroutine.resume(co)", *ANY),
+    Row("other upvalues for functions in C",
+        "local w = coroutine.wrap(print) debug.setupvalue(w, 1, 5) pcall(w) for _, m in "
+        "pairs(package.loaded) do for _, f in pairs(type(m) == 'table' and m or {}) do "
+        "if type(f) == 'function' then for i = 1, 5 do debug.setupvalue(f, i, nil) end end end "
+        "end return true", *ANY),
     Row("many files", "local t = {} while true do t[#t + 1] = assert(io.open('/dev/null')) end",
         "failed", says="Too many open files", files=64),
     Row("many files and then a process",
@@ -489,6 +584,16 @@ TAMPERING = [
         "pcall(t.ch.send, t.ch, 1) pcall(goroutine.await, t.f) end}) "
         "t.wg, t.ch, t.f = goroutine.wait_group(), goroutine.channel(1), "
         "goroutine.async(print) return true", "done"),
+    Row("shared tables whose metatables loop",
+        "local function f() while true do end end local t = setmetatable({}, {__index = f, "
+        "__newindex = f, __len = f, __pairs = f, __eq = f, __call = f, __name = 'x', __mode = "
+        "'kv', __metatable = false}) local wg = goroutine.wait_group() wg:add(2) for i = 1, 2 do "
+        "goroutine.spawn(function() rawset(t, i, i) wg:done() end) end wg:wait() "
+        "return rawget(t, 1) == 1 and rawget(t, 2) == 2", "done"),
+    Row("a shared table whose metatable all change",
+        "local t, wg = {}, goroutine.wait_group() wg:add(20) for i = 1, 20 do "
+        "goroutine.spawn(function() for j = 1, 50 do setmetatable(t, {__index = function() "
+        "return i end}) t[i] = j end wg:done() end) end wg:wait() return t[20] == 50", "done"),
     Row("a coroutine that resumes itself",
         "local co co = coroutine.create(function() pcall(coroutine.resume, co) "
         "pcall(coroutine.close, co) pcall(coroutine.close, coroutine.running()) end) "
@@ -575,13 +680,18 @@ class Evil(Case):
                 (judge or self.judge)(row, job, (timeout_ms + GRACE_MS) * SLOW)
             self.assertQuiet(", ".join(map(str, some)))
 
+    @staticmethod
+    def inner(row):
+        """What stays in a function in C has to have come to it."""
+        return TIMEOUT_MS / 2 if row.stops else TIMEOUT_MS * SLOW / 2
+
     def within(self, row):
         """The row's body in a task that goes on when its time is over."""
         return ("local function body() %s end local ok, why = goroutine.timeout(%d, function() "
                 "body() goroutine.sleep(600000) end) "
                 "if ok or why ~= 'timeout exceeded' then return false, tostring(why) end "
                 "goroutine.sleep(20) "
-                "return true, 'went on'" % (row.body, TIMEOUT_MS / 2))
+                "return true, 'went on'" % (row.body, self.inner(row)))
 
     def judge_within(self, row, job, bound_ms):
         state, events = self.judge(Row(row.name, row.body, "done" if row.stops else "failed",
