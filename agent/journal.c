@@ -95,6 +95,7 @@ static void keep(struct sl_journal *journal, struct sl_bytes datagram)
 {
 	uint32_t size = (uint32_t)datagram.size;
 
+	sl_loop_watch_set(journal->watch, SL_LOOP_WRITE);
 	if (journal->n_lost > 0 || journal->backlog.size + sizeof(size) + datagram.size >
 					   SL_JOURNAL_BACKLOG_BYTES) {
 		journal->n_lost++;
@@ -106,7 +107,6 @@ static void keep(struct sl_journal *journal, struct sl_bytes datagram)
 	}
 	sl_buffer_append(&journal->backlog, &size, sizeof(size));
 	sl_buffer_append(&journal->backlog, datagram.data, datagram.size);
-	sl_loop_watch_set(journal->watch, SL_LOOP_WRITE);
 }
 
 /* The sink of the log. False: stderr has to do. */
@@ -150,8 +150,11 @@ static void send_backlog(struct sl_journal *journal)
 
 	while (at < backlog->size) {
 		memcpy(&size, backlog->data + at, sizeof(size));
-		if (!send_now(journal, backlog->data + at + sizeof(size), size) && is_full())
-			break;
+		if (!send_now(journal, backlog->data + at + sizeof(size), size)) {
+			if (is_full())
+				break;
+			journal->n_lost++;
+		}
 		at += sizeof(size) + size;
 	}
 	sl_buffer_consume(backlog, at);
@@ -218,8 +221,14 @@ static void say_last_words(struct sl_journal *journal)
 		int64_t left_ms = end_ms - sl_clock_monotonic_ms();
 
 		if (left_ms <= 0 || poll(&writable, 1, (int)left_ms) <= 0)
-			return;
+			break;
 		send_backlog(journal);
+	}
+	for (size_t at = 0; at < journal->backlog.size; journal->n_lost++) {
+		uint32_t size;
+
+		memcpy(&size, journal->backlog.data + at, sizeof(size));
+		at += sizeof(size) + size;
 	}
 }
 

@@ -164,7 +164,17 @@ START_TEST(what_goes_beyond_is_counted_and_told)
 }
 END_TEST
 
-static const char *stderr_of_a_line(void)
+static void log_plain(void)
+{
+	sl_log(SL_LOG_INFO, "plain");
+}
+
+static void end_journal(void)
+{
+	sl_journal_free(sl_steal(world.journal));
+}
+
+static const char *stderr_of(void (*work)(void))
 {
 	static char written[256];
 	int fds[2], saved = dup(STDERR_FILENO);
@@ -173,7 +183,7 @@ static const char *stderr_of_a_line(void)
 	ck_assert_int_eq(pipe(fds), 0);
 	dup2(fds[1], STDERR_FILENO);
 	close(fds[1]);
-	sl_log(SL_LOG_INFO, "plain");
+	work();
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	n = read(fds[0], written, sizeof(written) - 1);
@@ -182,17 +192,42 @@ static const char *stderr_of_a_line(void)
 	return written;
 }
 
+START_TEST(what_a_stopping_agent_can_not_send_is_told_of)
+{
+	int n_lost = 0, n_read = 0;
+
+	for (size_t i = 0; i < 2000; i++)
+		sl_log(SL_LOG_INFO, "line %zu", i);
+	ck_assert_int_eq(sscanf(stderr_of(end_journal),
+				 "prog: warning: log lines lost, the journal was too slow n=%d",
+				 &n_lost),
+		1);
+	while (read_line())
+		n_read++;
+	ck_assert_int_gt(n_read, 0);
+	ck_assert_int_eq(n_read + n_lost, 2000);
+}
+END_TEST
+
+START_TEST(what_waits_for_a_journal_that_ends_is_told_of)
+{
+	for (size_t i = 0; i < 2000; i++)
+		sl_log(SL_LOG_INFO, "line %zu", i);
+	close(world.fd);
+	ck_assert_ptr_nonnull(strstr(stderr_of(end_journal), "log lines lost"));
+}
+END_TEST
+
 START_TEST(without_a_journal_stderr_has_the_lines)
 {
 	struct sl_journal *other;
 	struct sl_error err;
 
-	ck_assert_str_eq(stderr_of_a_line(), "");
+	ck_assert_str_eq(stderr_of(log_plain), "");
 	close(world.fd);
-	ck_assert_str_eq(stderr_of_a_line(), "prog: info: plain\n");
-	sl_journal_free(world.journal);
-	world.journal = NULL;
-	ck_assert_str_eq(stderr_of_a_line(), "prog: info: plain\n");
+	ck_assert_str_eq(stderr_of(log_plain), "prog: info: plain\n");
+	end_journal();
+	ck_assert_str_eq(stderr_of(log_plain), "prog: info: plain\n");
 	ck_assert_int_eq(
 		sl_journal_new(world.loop, "/nonexistent/socket", &other, &err), SL_ESYSTEM);
 	ck_assert_ptr_nonnull(strstr(err.text, "/nonexistent/socket"));
@@ -202,4 +237,5 @@ END_TEST
 SL_CHECK_MAIN_WITH("journal", set_up, tear_down, a_line_says_how_important_it_is_and_whose,
 	a_line_about_a_task_has_its_fields, a_name_can_not_make_fields_of_its_own,
 	what_a_slow_journal_does_not_take_comes_later, what_goes_beyond_is_counted_and_told,
-	without_a_journal_stderr_has_the_lines)
+	what_a_stopping_agent_can_not_send_is_told_of,
+	what_waits_for_a_journal_that_ends_is_told_of, without_a_journal_stderr_has_the_lines)

@@ -67,8 +67,14 @@ user=$(id -u sloth-agent)
 for sets in CapInh CapPrm CapEff CapAmb; do
 	[ "$((16#$(field "$(main_pid)" $sets)))" -eq 0 ]
 done
-[ "$(stat -c %U:%a /var/lib/sloth-agent /var/lib/sloth-agent/local.key | xargs)" = \
-	'sloth-agent:700 sloth-agent:600' ]
+owners() {
+	stat -c %U:%a /var/lib/sloth-agent /var/lib/sloth-agent/local.key | xargs
+}
+[ "$(owners)" = 'sloth-agent:700 sloth-agent:600' ]
+# As it is where the agent itself was root before.
+chown -R root: /var/lib/sloth-agent
+systemctl restart sloth-agent
+[ "$(owners)" = 'sloth-agent:700 sloth-agent:600' ]
 
 timestamp() {
 	systemctl show sloth-agent -p "$1TimestampMonotonic" --value
