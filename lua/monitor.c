@@ -19,10 +19,11 @@ enum {
 };
 
 /* How long what has been stopped may take: closing its variables is part of it. */
-#define GIVE_UP_NS (SL_SLOWNESS * INT64_C(250000000))
+#define GIVE_UP_MS (SL_SLOWNESS * 250)
 
 struct sl_monitor {
-	struct sl_runtime *runtime;
+	struct sl_runtime *runtime; /* immutable after new, and the next one */
+	int64_t give_up_ns;
 	_Atomic bool awake;
 	pthread_mutex_t lock;
 	struct sl_alarm *alarm; /* guarded by: lock; made at first need */
@@ -60,8 +61,8 @@ static bool tick(struct sl_monitor *monitor)
 
 	sl_scheduler_each_worker(runtime->scheduler, look_at, &look);
 	pressed = sl_scope_press(runtime->scope);
-	if (pressed.n > 0 && sl_clock_monotonic_ns() - pressed.since_ns > GIVE_UP_NS)
-		sl_runtime_give_up(runtime, pressed.goroutine, GIVE_UP_NS);
+	if (pressed.n > 0 && sl_clock_monotonic_ns() - pressed.since_ns > monitor->give_up_ns)
+		sl_runtime_give_up(runtime, pressed.goroutine, monitor->give_up_ns);
 	return look.queued > 0 || pressed.n > 0;
 }
 
@@ -98,13 +99,15 @@ void sl_monitor_rouse(struct sl_monitor *monitor)
 	pthread_mutex_unlock(&monitor->lock);
 }
 
-int sl_monitor_new(struct sl_runtime *runtime, struct sl_monitor **out, struct sl_error *err)
+int sl_monitor_new(struct sl_runtime *runtime, unsigned stop_ms, struct sl_monitor **out,
+	struct sl_error *err)
 {
 	struct sl_monitor *monitor = calloc(1, sizeof(*monitor));
 
 	if (!monitor)
 		return sl_fail(err, SL_ENOMEM, "not enough memory for a monitor");
 	monitor->runtime = runtime;
+	monitor->give_up_ns = (int64_t)(stop_ms ? stop_ms : GIVE_UP_MS) * 1000000;
 	pthread_mutex_init(&monitor->lock, NULL);
 	*out = monitor;
 	return 0;

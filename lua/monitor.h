@@ -17,7 +17,8 @@ struct sl_error;
 struct sl_monitor;
 struct sl_runtime;
 
-int sl_monitor_new(struct sl_runtime *runtime, struct sl_monitor **out,
+/* What has been stopped is given up after @stop_ms; 0: 250. */
+int sl_monitor_new(struct sl_runtime *runtime, unsigned stop_ms, struct sl_monitor **out,
 	struct sl_error *err) sl_must_check;
 void sl_monitor_free(struct sl_monitor *monitor);
 

@@ -78,7 +78,7 @@ static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *conf
 	if (code == 0)
 		code = make_http(runtime, err);
 	if (code == 0)
-		code = sl_monitor_new(runtime, &runtime->monitor, err);
+		code = sl_monitor_new(runtime, config->stop_ms, &runtime->monitor, err);
 	if (code == 0)
 		code = sl_home_model_init(&runtime->model, &runtime->account, limit, err);
 	return code;

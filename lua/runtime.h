@@ -33,6 +33,7 @@ struct sl_runtime_config {
 	unsigned threads;              /* scheduler threads at most; 0: as many as CPUs */
 	size_t goroutine_memory_bytes; /* of one Lua state; 0: 256 MiB */
 	size_t task_memory_bytes;      /* of all states together; 0: no limit of our own */
+	unsigned stop_ms;              /* for what was stopped, until it is given up; 0: 250 */
 	uint64_t seed;                 /* of a schedule at random, for tests; 0: as it comes */
 };
 
