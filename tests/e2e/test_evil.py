@@ -223,7 +223,8 @@ MEMORY_ROWS = [
         says="too large"),
     Row("a device without end", "return fs.read('/dev/zero') == nil", "done", "timeout"),
     Row("results by the million",
-        "return select('#', string.byte(('x'):rep(4096):rep(4096), 1, -1))", "failed", says="too long"),
+        "return select('#', string.byte(('x'):rep(4096):rep(4096), 1, -1))", "failed",
+        says="too long"),
     Row("a finalizer that hogs",
         "setmetatable({}, {__gc = function() local t = {} while true do t[#t + 1] = {} end end}) "
         "collectgarbage() return true", "done", "failed", "timeout", memory=MEMORY),

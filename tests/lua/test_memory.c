@@ -160,6 +160,33 @@ START_TEST(at_most_so_many_threads_wait_inside_of_c)
 }
 END_TEST
 
+/* And whoever is refused, or stopped there, takes no thread along. */
+START_TEST(threads_that_waited_inside_of_c_come_back)
+{
+	struct sl_runtime_config config = {.threads = _i == 0 ? 1 : 8};
+
+	task_run_with(&run, &config,
+		"local function wave(n)\n"
+		"  local h, ok = {}, 0\n"
+		"  for i = 1, n do h[i] = goroutine.async(function()\n"
+		"    table.sort({2, 1}, function(a, b) goroutine.sleep(50) return a < b end)\n"
+		"    return true end) end\n"
+		"  assert(goroutine.await(goroutine.async(goroutine.sleep, 1)))\n"
+		"  for _, r in ipairs(goroutine.await_all(h)) do\n"
+		"    if r.success then ok = ok + 1 end end\n"
+		"  return ok end\n"
+		"assert(wave(64) == 64)\n"
+		"assert(wave(200) >= 64)\n"
+		"local ok, e = goroutine.timeout(50, function()\n"
+		"  goroutine.spawn_many(60, function() table.sort({2, 1}, function()\n"
+		"    goroutine.sleep(1e9) end) end) goroutine.sleep(1e9) end)\n"
+		"assert(not ok and e == 'timeout exceeded')\n"
+		"local last = wave(64) assert(last == 64, last)");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	task_finish(&run);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("memory");
@@ -177,6 +204,7 @@ int main(void)
 #endif
 	tcase_add_test(tcase, a_long_row_of_goroutines_needs_no_more_than_a_short_one);
 	tcase_add_test(tcase, at_most_so_many_threads_wait_inside_of_c);
+	tcase_add_loop_test(tcase, threads_that_waited_inside_of_c_come_back, 0, 2);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
