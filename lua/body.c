@@ -20,29 +20,27 @@ enum {
 	MOST_NAMES = 256,
 };
 
-static char kept_key; /* its address: the key in the registry */
+static const char kept_kind[] = "kept bodies";
+
+/* Their addresses: keys in the registry. */
+static char kept_key, witnesses_key;
 
 /*
  * What was found before. An address of a prototype means something as long as
  * one of its closures lives: those from which it was learned are in a weak
- * table beside this. What is not there any more may have become another one.
+ * table beside this, place i's at 2i + 1, its caller at 2i + 2. What is not
+ * there any more may have become another one.
  */
 struct kept {
 	const void *prototype, *caller; /* caller: NULL for one in C */
-	struct sl_body *body;           /* its userdata has the reference */
+	struct sl_body *body;           /* shares */
 	uint32_t assigned;
 };
 
 struct all_kept {
+	struct sl_handle handle; /* first; in a userdata of the state */
 	struct kept kept[N_KEPT];
 	unsigned next; /* the place for the next one */
-};
-
-/* Fields of the table in the registry. */
-enum {
-	FIELD_KEPT = 1,  /* userdata: struct all_kept */
-	FIELD_WITNESSES, /* weak: 2i + 1 → function, 2i + 2 → caller */
-	FIELD_BODIES,    /* + i → userdata of the body */
 };
 
 /* ---- life ---- */
@@ -98,54 +96,71 @@ static bool fill(struct sl_body *body, struct sl_bytes dump, struct sl_account *
 	return true;
 }
 
-/* Pushes the body of the function at @index as a userdata; NULL, and nil pushed, if it can't be
- * kept. [-0, +1, e] */
-static struct sl_body *push_new(lua_State *L, int index)
+/* The body of the function at @index; NULL: it can't be kept. [-0, +0, -] */
+static struct sl_body *new_body(lua_State *L, int index)
 {
 	struct sl_buffer dump = SL_BUFFER_INIT;
 	struct sl_body *body = calloc(1, sizeof(*body));
-	bool ok = body != NULL;
 	lua_Debug info;
+	bool ok;
 
+	if (!body)
+		return NULL;
+	body->handle = (struct sl_handle){.refs = 1, .kind = BODY_KIND, .free = free_body};
 	lua_pushvalue(L, index);
-	ok = ok && lua_dump(L, append, &dump, 0) == 0 &&
+	ok = lua_dump(L, append, &dump, 0) == 0 &&
 	     fill(body, sl_buffer_bytes(&dump), &sl_runtime_of(L)->account);
 	sl_buffer_deinit(&dump);
 	lua_getinfo(L, ">u", &info);
-	if (!ok || info.nups > SL_BODY_MOST_UPVALUES) {
-		if (body)
-			free_body(&body->handle);
-		lua_pushnil(L);
-		return NULL;
+	if (ok && info.nups <= SL_BODY_MOST_UPVALUES) {
+		body->n_upvalues = info.nups;
+		return body;
 	}
-	body->n_upvalues = info.nups;
-	body->handle = (struct sl_handle){.refs = 1, .kind = BODY_KIND, .free = free_body};
-	sl_handle_push_new(L, &body->handle);
-	return body;
+	sl_handle_unref(&body->handle);
+	return NULL;
 }
 
 /* ---- what a state keeps ---- */
 
-/* Pushes the table; makes it at first need. [-0, +1, m] */
-static void push_kept(lua_State *L)
+static void free_kept(struct sl_handle *handle)
 {
+	struct all_kept *all = (struct all_kept *)handle;
+
+	for (int i = 0; i < N_KEPT; i++)
+		if (all->kept[i].body)
+			sl_handle_unref(&all->kept[i].body->handle);
+	free(all);
+}
+
+/* Pushes what this state keeps, and above it the table of witnesses; makes them at first need.
+ * [-0, +2, m] */
+static struct all_kept *push_kept(lua_State *L)
+{
+	struct sl_handle *handle;
 	struct all_kept *all;
 
-	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &kept_key) == LUA_TTABLE)
-		return;
-	lua_pop(L, 1);
-	lua_createtable(L, FIELD_BODIES + N_KEPT, 0);
-	all = lua_newuserdatauv(L, sizeof(*all), 0);
-	memset(all, 0, sizeof(*all));
-	lua_rawseti(L, -2, FIELD_KEPT);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &kept_key);
+	handle = sl_handle_at(L, -1);
+	if (handle && handle->kind == kept_kind &&
+		lua_rawgetp(L, LUA_REGISTRYINDEX, &witnesses_key) == LUA_TTABLE)
+		return (struct all_kept *)handle;
+	all = calloc(1, sizeof(*all));
+	if (!all) {
+		luaL_error(L, "not enough memory");
+		__builtin_unreachable();
+	}
+	all->handle = (struct sl_handle){.refs = 1, .kind = kept_kind, .free = free_kept};
+	sl_handle_push_new(L, &all->handle);
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &kept_key);
 	lua_createtable(L, 2 * N_KEPT, 0);
 	lua_createtable(L, 0, 1);
 	lua_pushliteral(L, "v");
 	lua_setfield(L, -2, "__mode");
 	lua_setmetatable(L, -2);
-	lua_rawseti(L, -2, FIELD_WITNESSES);
 	lua_pushvalue(L, -1);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &kept_key);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &witnesses_key);
+	return all;
 }
 
 /* Whether the witness @i, of the table of witnesses on the top, is still there. */
@@ -157,25 +172,20 @@ static bool lives(lua_State *L, int i)
 	return alive;
 }
 
-/* The kept body of @prototype as @caller sends it; the table is on the top. [-0, +0, -] */
+/* The kept body of @prototype as @caller sends it; the witnesses are on the top. [-0, +0, -] */
 static struct kept *look_up(
 	lua_State *L, struct all_kept *all, const void *prototype, const void *caller)
 {
-	struct kept *found = NULL;
-
-	lua_rawgeti(L, -1, FIELD_WITNESSES);
-	for (int i = 0; i < N_KEPT && !found; i++) {
+	for (int i = 0; i < N_KEPT; i++) {
 		struct kept *kept = &all->kept[i];
 
 		if (kept->prototype != prototype || kept->caller != caller)
 			continue;
 		if (lives(L, 2 * i + 1) && (!caller || lives(L, 2 * i + 2)))
-			found = kept;
-		else
-			kept->prototype = NULL;
+			return kept;
+		kept->prototype = NULL;
 	}
-	lua_pop(L, 1);
-	return found;
+	return NULL;
 }
 
 static uint32_t assigned_upvalues(lua_State *L, int index, int n)
@@ -188,31 +198,25 @@ static uint32_t assigned_upvalues(lua_State *L, int index, int n)
 	return assigned;
 }
 
-/* Reads the function at @index, whose caller is below the table on the top, and keeps what came
- * of it. NULL: it can't be kept. [-0, +0, e] */
-static struct kept *learn(lua_State *L, struct all_kept *all, int index)
+/* Reads the function at @index, called from the one at @caller, and keeps what came of it; the
+ * witnesses are on the top. NULL: it can't be kept. [-0, +0, e] */
+static struct kept *learn(lua_State *L, struct all_kept *all, int index, int caller)
 {
-	int table = lua_gettop(L), place = (int)(all->next % N_KEPT);
+	int place = (int)(all->next % N_KEPT);
 	struct kept *kept = &all->kept[place];
-	struct sl_body *body = push_new(L, index);
+	struct sl_body *body = new_body(L, index), *old = kept->body;
 
-	if (!body) {
-		lua_pop(L, 1);
+	if (!body)
 		return NULL;
-	}
-	kept->prototype = NULL;
-	lua_rawseti(L, table, FIELD_BODIES + place); /* what was there is garbage */
-	lua_rawgeti(L, table, FIELD_WITNESSES);
+	*kept = (struct kept){.body = body};
+	if (old)
+		sl_handle_unref(&old->handle);
 	lua_pushvalue(L, index);
 	lua_rawseti(L, -2, 2 * place + 1);
-	lua_pushvalue(L, table - 1);
+	lua_pushvalue(L, caller);
 	lua_rawseti(L, -2, 2 * place + 2);
-	lua_pop(L, 1);
-	*kept = (struct kept){
-		.caller = sl_prototype_of(L, table - 1),
-		.body = body,
-		.assigned = assigned_upvalues(L, index, body->n_upvalues),
-	};
+	kept->assigned = assigned_upvalues(L, index, body->n_upvalues);
+	kept->caller = sl_prototype_of(L, caller);
 	kept->prototype = sl_prototype_of(L, index);
 	all->next++;
 	return kept;
@@ -240,13 +244,10 @@ struct sl_body *sl_body_find(lua_State *L, int index, uint32_t *assigned)
 		return NULL;
 	luaL_checkstack(L, 16, NULL);
 	push_caller(L);
-	push_kept(L);
-	lua_rawgeti(L, -1, FIELD_KEPT);
-	all = lua_touserdata(L, -1);
-	lua_pop(L, 1);
+	all = push_kept(L);
 	kept = look_up(L, all, prototype, sl_prototype_of(L, top + 1));
 	if (!kept)
-		kept = learn(L, all, index);
+		kept = learn(L, all, index, top + 1);
 	lua_settop(L, top);
 	if (!kept)
 		return NULL;

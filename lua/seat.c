@@ -178,6 +178,7 @@ void sl_seat_leave(struct sl_seat *seat, struct sl_home *home, bool again)
 	sl_handle_list_drop(&home->handles);
 	sl_arena_restore(home->arena, seat->saved);
 	seat->home = *home;
+	seat->home.has_handlers = false;
 	*home = (struct sl_home){0};
 	pthread_mutex_lock(&seats->lock);
 	seat->next = seats->free;
