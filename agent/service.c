@@ -257,8 +257,12 @@ static void on_round(void *ctx)
 	int in_ms = sl_endpoint_dispatch(service->endpoint);
 	int64_t at_ms;
 
-	if (in_ms < 0)
+	if (in_ms < 0) {
+		if (service->timer_ms < INT64_MAX)
+			sl_loop_timer_clear(service->timer);
+		service->timer_ms = INT64_MAX;
 		return;
+	}
 	at_ms = sl_clock_monotonic_ms() + in_ms;
 	if (at_ms < service->timer_ms) {
 		service->timer_ms = at_ms;
