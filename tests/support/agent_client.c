@@ -347,14 +347,17 @@ struct sl_request test_submit(
 
 static void add_text(char *to, size_t size, struct sl_bytes text, const char *end)
 {
-	size_t used = strlen(to);
+	size_t used;
 
+	if (to[size - 2] != '\0')
+		return; /* full: a hundred thousand lines of a measurement must not be copied */
+	used = strlen(to);
 	snprintf(to + used, size - used, "%.*s%s", (int)text.size, text.data, end);
 }
 
 static void copy_text(char *to, size_t size, struct sl_bytes text)
 {
-	*to = 0;
+	memset(to, 0, size);
 	add_text(to, size, text, "");
 }
 
