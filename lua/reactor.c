@@ -6,6 +6,7 @@
 #include <event2/thread.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -22,6 +23,7 @@ struct sl_reactor {
 struct sl_watch {
 	struct event_base *base;
 	struct event *event;
+	_Atomic bool over; /* atomic: set by who frees it, read by its callback */
 	int fd;
 	void (*fn)(void *ctx, unsigned what);
 	void *ctx;
@@ -29,6 +31,7 @@ struct sl_watch {
 
 struct sl_alarm {
 	struct event *event;
+	_Atomic bool over; /* as of a watch */
 	void (*fn)(void *ctx);
 	void *ctx;
 };
@@ -140,6 +143,15 @@ void sl_reactor_free(struct sl_reactor *reactor)
 	free(reactor);
 }
 
+/* libevent takes the event out, and then waits for a callback that is running; which may put it
+ * in again. From then on *over holds callbacks back, so that once more is enough. */
+static void free_event(struct event *event, _Atomic bool *over)
+{
+	atomic_store(over, true);
+	event_del(event);
+	event_free(event);
+}
+
 /* ---- descriptors ---- */
 
 static void on_fd(evutil_socket_t fd, short what, void *arg)
@@ -160,7 +172,7 @@ static short events_of(unsigned what)
 void sl_watch_set(struct sl_watch *watch, unsigned what)
 {
 	event_del(watch->event);
-	if (what == 0)
+	if (what == 0 || atomic_load(&watch->over))
 		return;
 	event_assign(watch->event, watch->base, watch->fd, events_of(what), on_fd, watch);
 	event_add(watch->event, NULL);
@@ -193,7 +205,7 @@ void sl_watch_free(struct sl_watch *watch)
 	if (!watch)
 		return;
 	if (watch->event)
-		event_free(watch->event); /* waits for a callback that is running */
+		free_event(watch->event, &watch->over);
 	free(watch);
 }
 
@@ -267,14 +279,15 @@ void sl_alarm_set(struct sl_alarm *alarm, int64_t at_ns)
 	int64_t left_us = left_ns > 0 ? (left_ns + 999) / 1000 : 0;
 	struct timeval left = {.tv_sec = left_us / 1000000, .tv_usec = left_us % 1000000};
 
-	evtimer_add(alarm->event, &left);
+	if (!atomic_load(&alarm->over))
+		evtimer_add(alarm->event, &left);
 }
 
 void sl_alarm_free(struct sl_alarm *alarm)
 {
 	if (!alarm)
 		return;
-	event_free(alarm->event);
+	free_event(alarm->event, &alarm->over);
 	free(alarm);
 }
 
