@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- 8 x fib(27): one after the other, and as goroutines. In turns, the best of each.
 local scale, report = ...
-local n = scale < 0.5 and 18 or 27
+local n = scale < 0.05 and 18 or 27
 
 local function fib(i)
 	if i < 2 then
