@@ -133,7 +133,7 @@ START_TEST(functions_of_every_shape_are_cut_from_their_file)
 	/* As Lua loads a file itself: its text is read when the first one is cut. */
 	if (luaL_dofile(L, path) != LUA_OK)
 		ck_abort_msg("%s", lua_tostring(L, -1));
-	ck_assert_int_ge(n_cut, 110);
+	ck_assert_int_ge(n_cut, 170);
 	close_state(L);
 }
 END_TEST

@@ -179,3 +179,103 @@ case(250, load("return 250"))
 case(251, load("local x = 251 -- no newline behind a comment\nreturn x -- end"))
 case(252, load("return function() return 252 end")())
 case(253, load("\n\nlocal function f() return 253 end return f")())
+
+-- As workflows have them: in calls that are chained, in tables, as the last of many arguments.
+local chain = {}
+function chain:command(f) self.f = f return self end
+function chain:delegate_to() return self end
+chain:command(function(this, params)
+	local handles = {}
+	for i, name in ipairs({"web", "api"}) do
+		handles[i] = function() return name .. " is up" end
+	end
+	return 300, this, params, handles
+end)
+  :delegate_to("web-01") -- end
+case(300, chain.f)
+case(301, chain:command(function() return 301 end):delegate_to("x", function() return 302 end).f)
+local hooks = {
+	on_success = function() return 303 end,
+	on_failure = function() return 304 end, ["on end"] = function() return 305 end;
+	function() return 306 end, [2] = function() return 307 end,
+	nested = {{{deep = function() return 308 end}}},
+}
+case(303, hooks.on_success) case(304, hooks.on_failure) case(305, hooks["on end"])
+case(306, hooks[1]) case(307, hooks[2]) case(308, hooks.nested[1][1].deep)
+local function pass(...) return select(-1, ...) end
+case(309, pass(1, "function", function() return 308 end, function() return 309 end))
+case(310, pass{function() return 310 end}[1])
+case(311, pass(pass(pass(function() return 311 end))))
+case(312, (function() return 312 end))
+case(313, ((((function() return 313 end)))))
+case(314, true and function() return 314 end or function() return 0 end)
+case(315, nil or false or function() return 315 end)
+local x1, x2, x3 = function() return 316 end, 0, function() return 317 end
+case(316, x1) case(317, x3)
+x1, x3 = function() return 318 end, function() return 319 end
+case(318, x1) case(319, x3)
+case(320, setmetatable({}, {__index = function() return 320 end}).anything
+	and getmetatable(setmetatable({}, {__index = function() return 320 end})).__index)
+local by_name = setmetatable({}, {__newindex = function(self, k, v) rawset(self, k, v) end})
+by_name["end"] = function() return 321 end
+by_name.local_ = function() return 322 end
+case(321, by_name["end"]) case(322, by_name.local_)
+
+-- What stands close to words, and what has none around it.
+case(323,function()return 323 end)case(324,function()return(324)end)
+case(325,function()local a={[1]=325}return a[1]end)
+case(326,function()return#"x"+325;end)
+case(327, function() ; ; ; return 327 ; end)
+case("\27", function() return "\27" end) case("é", function() return "é" end)
+case(328, function() local functional, endpoint, ending = 326, 1, 1 return functional + endpoint + ending end)
+case(329, function --[[ a ]] ( --[[ b ]] ... --[[ c ]] ) --[[ d ]] return --[[ e ]] 329 --[[ f ]] end --[[ g ]] )
+case(330, function()
+	-- [[ a comment of one line, whatever it looks like
+	return 330 -- ]] end
+end)
+case(331, function() --[==
+	return 331
+end)
+case("]]", function() return [=[]]]=] end) case("\n", function() return [[
+
+]] end)
+case("--", function() return "--" end) case("[[", function() return '[[' end)
+case(332, function() return 331 -- [[
+	+ 1 -- ]]
+end)
+
+-- Jumps, loops in loops, what is closed, and numbers of every kind.
+case(333, function()
+	for i = 1, 3 do
+		for j = 1, 3 do
+			if j == 2 then goto continue end
+			if i == 3 then return 330 + i * j end
+			::continue::
+		end
+	end
+end)
+case(334, function()
+	local n = 0
+	::again::
+	n = n + 1
+	if n < 334 then goto again end
+	return n
+end)
+case(335, function()
+	local got = 0
+	do
+		local guard <close> = setmetatable({}, {__close = function() got = 335 end})
+	end
+	return got
+end)
+case(336, function() return coroutine.wrap(function() coroutine.yield(336) end)() end)
+case(337, function() return select(2, pcall(function() error(337, 0) end)) end)
+case(338, function(n) n = n or 0 if n < 338 then return (function(m) return m end)(338) end end)
+case(math.maxinteger, function() return 0x7fffffffffffffff end)
+case(math.mininteger, function() return -0x7fffffffffffffff - 1 end)
+case(-0.0, function() return -0.0 end) case(1e308, function() return 1e308 end)
+case(0.1, function() return .1 end) case(3.0, function() return 3. end)
+case(255, function() return 0xff end) case(1.0, function() return 0x.8p1 end)
+case(7, function() return 1 | 2 ~ 4 & 7 << 0 end) case(-1, function() return ~0 end)
+case(3, function() return 7 // 2 end) case(1, function() return -7 % 2 end)
+case(256.0, function() return 2 ^ 2 ^ 3 end) case(false, function() return not nil == nil end)
