@@ -208,6 +208,14 @@ wait_until said
 [ "$(main_pid)" = "$before" ]
 rm -r /etc/sloth/agent.d
 
+say 'a start with a mistake is no loop'
+printf 'max_taks: 3\n' >>/etc/sloth/agent.yaml
+if systemctl restart sloth-agent; then echo 'it started with a mistake'; false; fi
+# It would come before a restart's second is over.
+[ "$(systemctl show sloth-agent -p SubState --value)" = failed ]
+sed -i '/max_taks/d' /etc/sloth/agent.yaml
+systemctl start sloth-agent
+
 say 'a stop lets a task finish'
 lua 'goroutine.sleep(3000) return true, "drained"' &
 task=$!
