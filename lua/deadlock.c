@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lua/runtime_inside.h"
+#include "lua/scheduler.h"
 #include "lua/scope.h"
 #include "lua/wait_group.h"
 
@@ -18,8 +19,11 @@ struct look {
 
 static bool look_at(struct sl_goroutine *goroutine, void *ctx)
 {
+	struct sl_worker *worker = sl_worker_self();
 	struct look *look = ctx;
 
+	if (worker && sl_chance_is(&worker->chance))
+		sl_chance_linger(&worker->chance);
 	look->n++;
 	look->turns += sl_goroutine_turns(goroutine);
 	look->hopeless = sl_goroutine_is_stuck(goroutine);

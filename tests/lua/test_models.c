@@ -7,11 +7,11 @@
  * On one thread a seed is always the same schedule, but for the clock. On eight the machine has
  * a say too. A wake-up that is lost ends as a deadlock, which the runtime finds.
  */
-#include "task_run.h"
 
 #include <stdio.h>
 
-#include "support/check_main.h"
+#include "tests/lua/task_run.h"
+#include "tests/support/check_main.h"
 
 #define STEPS 10000
 #define N_SEEDS 2
