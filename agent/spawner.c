@@ -401,6 +401,8 @@ int sl_spawner_run(void (*work)(int fd, struct sl_tally *tally))
 	int status;
 
 	prctl(PR_SET_NAME, "sloth-spawner");
+	/* If somebody has stopped us by then, we still see that main is gone. */
+	prctl(PR_SET_PDEATHSIG, SIGCONT);
 	close_range(CONTROL_FD + 1, ~0u, 0);
 	fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
 	/* Main decides when it is over; a Ctrl-C or a kill of the whole group is for main. */

@@ -218,27 +218,24 @@ class Orphans(Case):
         agent.process.kill()
         self.assertNoneLeft()
 
-    def test_workers_do_not_need_a_spawner_to_see_that_main_is_gone(self):
+    def test_a_stopped_spawner_sees_that_main_is_gone(self):
         agent, spawner, _ = self.busy_agent()
         os.kill(spawner, signal.SIGSTOP)
         agent.process.kill()
-        wait_for(lambda: not self.named("sloth-worker"), "the workers are gone")
-        os.kill(spawner, signal.SIGCONT)
         self.assertNoneLeft()
 
-    def test_workers_that_cannot_run_are_ended_all_the_same(self):
+    def test_the_kernel_ends_workers_whose_spawner_dies(self):
         agent, spawner, _ = self.busy_agent()
-        for pid in self.named("sloth-worker"):
+        for pid in [agent.pid] + self.named("sloth-worker"):
             os.kill(pid, signal.SIGSTOP)
-        os.kill(spawner, signal.SIGSTOP)
-        agent.process.kill()
-        agent.process.wait()
         self.assertEqual(len(self.named("sloth-worker")), 4)
         os.kill(spawner, signal.SIGKILL)
         try:
             wait_for(lambda: not self.named("sloth-worker"), "the kernel has ended them")
         finally:
-            self.kill(self.family())  # nobody was left who could have ended the rest
+            os.kill(agent.pid, signal.SIGCONT)
+        self.assertEqual(agent.stop(), 0)
+        self.assertNoneLeft()
 
     def test_whoever_dies_while_workers_are_made_none_is_left(self):
         for i in range(12):
