@@ -98,8 +98,8 @@ static lua_Number option(lua_State *L, const char *key, lua_Number least, lua_Nu
 					luaL_typename(L, -1)));
 		value = lua_tonumber(L, -1);
 		if (!(value >= least))
-			luaL_argerror(
-				L, 2, lua_pushfstring(L, "%s must be at least %f", key, least));
+			luaL_argerror(L, 2,
+				lua_pushfstring(L, "%s must be at least %d", key, (int)least));
 	}
 	lua_pop(L, 1);
 	return value;

@@ -103,7 +103,7 @@ START_TEST(wrong_arguments_raise)
 		{"goroutine.pool_create()",
 			"bad argument #1 to 'pool_create' (string expected, got no value)"},
 		{"goroutine.pool_create('p', {workers = 0})",
-			"bad argument #2 to 'pool_create' (workers must be at least 1.0)"},
+			"bad argument #2 to 'pool_create' (workers must be at least 1)"},
 		{"goroutine.pool_create('p', {workers = 'x'})",
 			"bad argument #2 to 'pool_create' (workers must be a number, not a "
 			"string)"},

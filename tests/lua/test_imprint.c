@@ -45,7 +45,10 @@ static void expect_one_change(lua_State *L, const struct sl_imprint *imprint)
 	lua_rawgeti(L, 2, 1);
 }
 
-#define MANY "local t = {} for i = 1, 100 do t[i], t['k' .. i] = i, i end return t"
+/* The globals hold its keys, as whoever has an imprint must. */
+#define MANY                                                                                   \
+	"held = {} local t = {}\n"                                                             \
+	"for i = 1, 100 do local k = 'k' .. i t[i], t[k], held[i] = i, i, k end return t"
 
 static void unchanged(lua_State *L, const struct sl_imprint *imprint)
 {
