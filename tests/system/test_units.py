@@ -53,6 +53,15 @@ class Units(unittest.TestCase):
         unit = self.unit("default", "\n[Service]\nProtectSytem=yes\n")
         self.assertIn("ProtectSytem", self.analyze("verify", "--man=no", str(unit)).stderr)
 
+    def test_a_reload_is_one_signal_however_systemd_sends_it(self):
+        text = (UNITS / "sloth-agent.service").read_text()
+        sent = re.findall(r"^(?:ExecReload|ReloadSignal)=.*$", text, flags=re.M)
+        kind = re.search(r"^Type=(.*)$", text, flags=re.M)[1]
+        self.assertEqual((kind, sent), {
+            "notify": ("notify", ["ExecReload=/bin/kill -HUP $MAINPID"]),
+            "notify-reload": ("notify-reload", ["ReloadSignal=SIGHUP"]),
+        }[kind])
+
     def test_exposure_stays_below_its_threshold(self):
         for profile, most in THRESHOLD.items():
             with self.subTest(profile=profile):
