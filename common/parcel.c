@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WITHIN 256 /* bytes that a parcel has without a chunk: most hold a few values */
+#define WITHIN 256       /* bytes that a parcel has without a chunk: most hold a few values */
 #define FIRST_CHUNK 1008 /* with its head, what malloc() keeps at hand */
 #define LARGEST_CHUNK (256 * 1024)
 #define ALIGNMENT 16

@@ -125,7 +125,7 @@ static int find_source(struct sl_cutter *cutter, struct cut *cut)
 		return 0;
 	if (name.data[0] == '=')
 		return refuse(cut, "the text of this function isn't known: it was not loaded "
-		                   "from a file or a "
+				   "from a file or a "
 				   "string");
 	if (name.data[0] != '@') {
 		if (sl_source_new(name, &source, cut->err) < 0)
@@ -393,7 +393,7 @@ int sl_cutter_cut(void *cutter, lua_State *L, int index, struct sl_parcel *parce
 	rc = find_source(cutter, &cut);
 	if (rc == 0 && count_captured(L, cut.index) > MAX_CAPTURED)
 		rc = refuse(&cut, "this function captures over 200 variables, more than Lua "
-		                  "can declare in "
+				  "can declare in "
 				  "one place: put some of them into a table");
 	if (rc == 0) {
 		rc = strcmp(cut.info.what, "main") == 0 ? cut_chunk(&cut) : cut_function(&cut);

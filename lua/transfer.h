@@ -68,7 +68,7 @@ int sl_transfer_in_task(lua_State *L, const struct sl_value *values, size_t n,
 int sl_transfer_in_new(lua_State *L, const struct sl_value *values, size_t n,
 	struct sl_error *err) sl_must_check;
 
-/* Whether the global called @name, with the value on the top, is something that the script made,
- * and travels with the functions that name it. [-0, +0, -] */
+/* Whether the global called @name, with the value on the top, is something that the script
+ * made, and travels with the functions that name it. [-0, +0, -] */
 bool sl_transfer_is_own_global(
 	lua_State *L, const struct sl_names *names, struct sl_bytes name);

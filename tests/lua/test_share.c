@@ -230,11 +230,11 @@ START_TEST(whatever_is_done_in_turn_arrives)
 		"local long = string.rep('long', 20)\n"
 		"local function key(r) local k = r(12)\n"
 		"  local kinds = {k, -k, k + 0.5, 'key' .. r(40), long .. k, k % 2 == 0, "
-	        "r(60), "
+		"r(60), "
 		"1 << 40 | k}\n"
 		"  return kinds[r(#kinds)] end\n"
 		"local function value(r, i) local kinds = {i, i + 0.5, 'v' .. i, long .. i, i "
-	        "% 2 "
+		"% 2 "
 		"== 0, {n = i}}\n"
 		"  return kinds[r(8)] end\n"
 		"wg:add(6)\n"
@@ -268,11 +268,11 @@ START_TEST(a_value_that_took_the_place_of_another_is_told_apart)
 		"    mu:lock() t.x = nil mu:unlock() collectgarbage()\n"
 		"    mu:lock() t.x = {-i} mu:unlock()\n"
 		"    goroutine.await(goroutine.async(function() assert(t.x[1] == -i, t.x[1]) "
-	        "end)) "
+		"end)) "
 		"end\n"
 		"  return 'all' end)\n"
 		"local ok, v = goroutine.await(h) assert(ok and v == 'all', v) assert(t.x[1] "
-	        "== "
+		"== "
 		"-300)");
 }
 END_TEST
@@ -284,13 +284,13 @@ START_TEST(what_comes_in_beside_a_change_of_ones_own_stays)
 		"local go, back = goroutine.channel(), goroutine.channel()\n"
 		"goroutine.spawn(function() for i = 1, 100 do\n"
 		"  go:receive() mu:lock() t[i] = t[i] + 1 t.a = {i} mu:unlock() back:send(i) "
-	        "end "
+		"end "
 		"end)\n"
 		"for i = 1, 100 do\n"
 		"  t.mine = {i} go:send(i) t[101 - i] = t[101 - i] + 1 collectgarbage() "
 		"back:receive()\n"
 		"  assert(t.a[1] == i and t.mine[1] == i) t.other = i mu:lock() assert(t.other "
-	        "== "
+		"== "
 		"i) mu:unlock() end\n"
 		"for i = 1, 100 do assert(t[i] >= 1 and t[i] <= 2, t[i]) end assert(t.other == "
 		"100)");
@@ -303,7 +303,7 @@ START_TEST(a_release_of_many_changes_arrives)
 		"for i = 1, 500 do t['k' .. i] = 0 end\n"
 		"for g = 1, 2 do goroutine.spawn(function() for n = 1, 10 do mu:lock()\n"
 		"  for i = 1, 500 do t['k' .. i] = t['k' .. i] + 1 end mu:unlock() end "
-	        "wg:done() "
+		"wg:done() "
 		"end) end\n"
 		"wg:wait() for i = 1, 500 do assert(t['k' .. i] == 20) end");
 }
