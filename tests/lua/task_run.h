@@ -15,12 +15,22 @@
 #include "lua/runtime.h"
 
 /* In Lua: nap, a command that runs for long and that no other process of this machine has, and
- * naps(), a line for each that runs. */
+ * naps(), a line for each that still runs after 10 s: one that was killed takes a moment to be
+ * gone. A dead one has no command any more. */
 #define NAP                                                                                    \
 	"local nap = 'sleep 98' .. fs.read('/proc/self/stat'):match('%d+') .. '.5'\n"          \
+	"local function look()\n"                                                              \
+	"  local found = ''\n"                                                                 \
+	"  for _, path in ipairs(fs.glob('/proc/[0-9]*/cmdline')) do\n"                        \
+	"    local line = (fs.read(path) or ''):gsub('\\0', ' ')\n"                            \
+	"    if line:find(nap, 1, true) then found = found .. line .. '\\n' end\n"             \
+	"  end\n"                                                                              \
+	"  return found\n"                                                                     \
+	"end\n"                                                                                \
 	"local function naps()\n"                                                              \
-	"  return exec.run('ps -eo stat,args | grep \"^[^Z].*[s]' .. nap:sub(2) .. "           \
-	"'\"').stdout\n"                                                                       \
+	"  local ends = os.clock() + 10\n"                                                     \
+	"  while look() ~= '' and os.clock() < ends do goroutine.sleep(5) end\n"               \
+	"  return look()\n"                                                                    \
 	"end\n"
 
 struct task_run {
