@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +42,12 @@ struct worker {
 	 * which fd comes with the task, so that the beginning of a task need not wake the
 	 * reactor. */
 	int gate;
+	/* What was done before the gate opened is seen by who comes through it. The kernel sees
+	 * to that, too, but no compiler knows of it. */
+	atomic_bool is_open;
 	struct sl_tally *tally;
 	bool is_copy;        /* this is a process that the task forked off the worker */
-	struct sl_buffer in; /* owner: the reactor, once the task runs */
+	struct sl_buffer in; /* owner: the reactor, once the gate is open */
 	struct sl_parcel *parcel;
 	struct sl_task task;
 	struct sl_runtime *runtime;
@@ -102,6 +106,8 @@ static void on_link(void *ctx, unsigned what)
 	int result;
 
 	(void)what;
+	if (!atomic_load_explicit(&self->is_open, memory_order_acquire))
+		return;
 	result = sl_link_receive(self->fd, &self->in, NULL);
 	/* Without main nobody wants to know; the spawner does away with what is left. */
 	if (result < 0)
@@ -340,6 +346,7 @@ static int open_gate(struct worker *self, struct sl_error *err)
 {
 	struct epoll_event readable = {.events = EPOLLIN};
 
+	atomic_store_explicit(&self->is_open, true, memory_order_release);
 	if (epoll_ctl(self->gate, EPOLL_CTL_ADD, self->fd, &readable) < 0)
 		return sl_fail_errno(err, errno, "cannot watch the worker's socket");
 	return 0;
