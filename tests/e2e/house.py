@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 from wire import Client
 
@@ -162,7 +163,25 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.place = pathlib.Path(tempfile.mkdtemp(prefix="sloth-e2e."))
         self.agents = []
+        if SANITIZED:
+            self.collect_reports()
         self.addCleanup(self.clean_up)
+
+    def collect_reports(self):
+        """What a sanitizer finds in a worker would go into its task's log, if it is still read."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="sloth-reports."))
+        folder.chmod(0o1777)  # an agent gives up root
+        for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"):
+            options = [os.environ[name]] if os.environ.get(name) else []
+            self.enterContext(mock.patch.dict(
+                os.environ, {name: ":".join(options + ["log_path=%s/report" % folder])}))
+        self.addCleanup(self.read_reports, folder)
+
+    def read_reports(self, folder):
+        reports = [path.read_text(errors="replace") for path in sorted(folder.iterdir())]
+        shutil.rmtree(folder)
+        if reports:
+            self.fail("\n".join(["a sanitizer found:"] + reports))
 
     def clean_up(self):
         for agent in self.agents:
