@@ -16,7 +16,7 @@
 #include "common/error.h"
 #include "common/event.h"
 #include "common/tally.h"
-#include "lua/reactor.h"
+#include "lua/schedule/reactor.h"
 #include "proto/event_msg.h"
 
 /* What may wait before those who emit are asked to. */

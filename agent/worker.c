@@ -21,8 +21,8 @@
 #include "common/event.h"
 #include "common/log.h"
 #include "common/tally.h"
-#include "lua/reactor.h"
 #include "lua/runtime.h"
+#include "lua/schedule/reactor.h"
 #include "proto/task_msg.h"
 
 #define RESCUE_MS 200

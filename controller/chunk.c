@@ -5,7 +5,7 @@
 #include "controller/command.h"
 #include "controller/plan.h"
 #include "controller/run.h"
-#include "lua/workflow.h"
+#include "lua/workflow/workflow.h"
 #include "proto/limits.h"
 
 static int make_plan(struct sl_plan *plan, const char *where, const char *name,

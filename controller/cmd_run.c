@@ -12,7 +12,7 @@
 #include "controller/plan.h"
 #include "controller/run.h"
 #include "controller/values_file.h"
-#include "lua/workflow.h"
+#include "lua/workflow/workflow.h"
 #include "proto/limits.h"
 
 struct wishes {

@@ -11,7 +11,7 @@
 #include "common/task.h"
 #include "controller/flags.h"
 #include "controller/targets.h"
-#include "lua/workflow.h"
+#include "lua/workflow/workflow.h"
 
 /* The words of a workflow file that a run of a plan acts on: all of them. */
 #define SL_PLAN_WORDS                                                                          \

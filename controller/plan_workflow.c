@@ -10,7 +10,7 @@
 #include "common/error.h"
 #include "common/nearest.h"
 #include "controller/plan.h"
-#include "lua/workflow.h"
+#include "lua/workflow/workflow.h"
 #include "proto/limits.h"
 
 /* Each -t must be a task. */

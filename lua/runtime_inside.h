@@ -13,11 +13,11 @@
 
 #include "common/error.h"
 #include "common/tally.h"
-#include "lua/arena.h"
-#include "lua/deadlines.h"
-#include "lua/goroutine.h"
-#include "lua/home.h"
 #include "lua/runtime.h"
+#include "lua/schedule/deadlines.h"
+#include "lua/schedule/goroutine.h"
+#include "lua/state/arena.h"
+#include "lua/state/home.h"
 
 struct sl_channel;
 struct sl_commons;

@@ -9,7 +9,7 @@
 #include "common/error.h"
 #include "common/task.h"
 #include "lua/runtime_inside.h"
-#include "lua/transfer.h"
+#include "lua/transfer/transfer.h"
 
 enum {
 	SLOT_TASK = 1,

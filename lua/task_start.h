@@ -10,7 +10,7 @@
 #include <lua.h>
 
 #include "common/event.h"
-#include "lua/goroutine.h"
+#include "lua/schedule/goroutine.h"
 
 struct sl_error;
 

@@ -25,12 +25,14 @@ only() {
 may common
 may proto common
 may lua common
+may lua/code common
+may lua/workflow common lua/code lua/modules lua/state lua/transfer
 may agent common proto lua
 may controller common proto lua
 only 'msgpack|nng/|sodium' proto/
 only 'lua\.h|lauxlib\.h|lualib\.h' lua/
-only 'curl/' lua/http lua/curl_library
-only 'event2/' agent/loop lua/reactor
+only 'curl/' lua/modules/http lua/modules/curl_library
+only 'event2/' agent/loop lua/schedule/reactor
 only 'yaml\.h' controller/ agent/config
-only 'jansson\.h' controller/ lua/json
+only 'jansson\.h' controller/ lua/modules/json
 exit $broken

@@ -13,7 +13,7 @@
 #include "common/error.h"
 #include "common/event.h"
 #include "common/tally.h"
-#include "lua/reactor.h"
+#include "lua/schedule/reactor.h"
 #include "proto/event_msg.h"
 #include "tests/support/check_main.h"
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
-#include "lua/workflow.h"
+#include "lua/workflow/workflow.h"
 #include "tests/support/check_main.h"
 #include "tests/support/text_file.h"
 

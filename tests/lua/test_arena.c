@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lua/arena.h"
+#include "lua/state/arena.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "lua/channel.h"
-#include "lua/message.h"
+#include "lua/sync/channel.h"
+#include "lua/transfer/message.h"
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 

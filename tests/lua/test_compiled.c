@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lua/compiled.h"
+#include "lua/state/compiled.h"
 
 #include <lauxlib.h>
 #include <pthread.h>

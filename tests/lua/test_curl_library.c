@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 #include "common/error.h"
-#include "lua/curl_library.h"
+#include "lua/modules/curl_library.h"
 #include "tests/support/check_main.h"
 
 static bool is_in_the_process(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lua/cut.h"
+#include "lua/code/cut.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -8,9 +8,9 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
-#include "lua/proof.h"
-#include "lua/source.h"
-#include "lua/token.h"
+#include "lua/code/proof.h"
+#include "lua/code/source.h"
+#include "lua/code/token.h"
 #include "tests/support/check_main.h"
 
 static struct sl_cutter *cutter;

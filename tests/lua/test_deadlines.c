@@ -11,8 +11,8 @@
 #include <time.h>
 
 #include "common/clock.h"
-#include "lua/deadlines.h"
-#include "lua/reactor.h"
+#include "lua/schedule/deadlines.h"
+#include "lua/schedule/reactor.h"
 #include "tests/support/check_main.h"
 
 enum {

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "lua/environment.h"
+#include "lua/modules/environment.h"
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 

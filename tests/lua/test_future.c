@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "lua/future.h"
+#include "lua/sync/future.h"
 #include "tests/support/check_main.h"
 
 enum {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "lua/image.h"
+#include "lua/state/image.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdatomic.h>
 
 #include "common/error.h"
-#include "lua/arena.h"
-#include "lua/home.h"
+#include "lua/state/arena.h"
+#include "lua/state/home.h"
 #include "tests/support/check_main.h"
 
 enum {

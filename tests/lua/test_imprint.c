@@ -7,7 +7,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#include "lua/imprint.h"
+#include "lua/state/imprint.h"
 #include "tests/support/check_main.h"
 
 /* Calls @fn(L, imprint) with a table at 1 that @text returns, and an imprint of it. */

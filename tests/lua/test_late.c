@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "lua/late.h"
+#include "lua/state/late.h"
 
 #include <lauxlib.h>
 #include <stdatomic.h>
 
-#include "lua/arena.h"
-#include "lua/home.h"
+#include "lua/state/arena.h"
+#include "lua/state/home.h"
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 

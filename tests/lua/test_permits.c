@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "lua/permits.h"
+#include "lua/sync/permits.h"
 #include "tests/support/check_main.h"
 
 enum {

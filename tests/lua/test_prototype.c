@@ -6,7 +6,7 @@
 
 #include <lauxlib.h>
 
-#include "lua/prototype.h"
+#include "lua/code/prototype.h"
 #include "tests/support/check_main.h"
 
 static int in_c(lua_State *L)

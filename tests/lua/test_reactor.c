@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "lua/reactor.h"
+#include "lua/schedule/reactor.h"
 #include "tests/support/check_main.h"
 
 enum {

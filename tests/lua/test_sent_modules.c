@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "lua/sent_modules.h"
+#include "lua/modules/sent_modules.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "lua/compiled.h"
+#include "lua/state/compiled.h"
 #include "tests/support/check_main.h"
 
 static struct sl_value string(const char *text)

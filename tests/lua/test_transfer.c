@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lua/transfer.h"
+#include "lua/transfer/transfer.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/error.h"
-#include "lua/handle.h"
+#include "lua/state/handle.h"
 #include "tests/support/check_main.h"
 
 static const struct sl_transfer binary = {.to = "to a goroutine", .handles = true};

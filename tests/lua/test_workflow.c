@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lua/workflow.h"
+#include "lua/workflow/workflow.h"
 
 #include <glob.h>
 #include <signal.h>

@@ -167,8 +167,8 @@ class Pages(unittest.TestCase):
     def test_methods_of_tasks_and_workflows(self):
         text = page("sloth-workflow.5")
         for path, name, title in [
-            ("lua/dsl_task.c", "sl_dsl_task_methods", "TASKS"),
-            ("lua/dsl_workflow.c", "sl_dsl_workflow_methods", "WORKFLOWS"),
+            ("lua/workflow/dsl_task.c", "sl_dsl_task_methods", "TASKS"),
+            ("lua/workflow/dsl_workflow.c", "sl_dsl_workflow_methods", "WORKFLOWS"),
         ]:
             rows = re.findall(r'{"([a-z_]+)", (\w+),', table(path, name))
             # One without a setter is not supported.
@@ -180,10 +180,10 @@ class Pages(unittest.TestCase):
     def test_keys_of_tasks_and_workflows(self):
         text = page("sloth-workflow.5")
         for function, title in [("set_limits", "LIMITS"), ("set_backoff_key", "RETRIES")]:
-            body = source("lua/dsl_task.c").split(f"static void {function}(")[1]
+            body = source("lua/workflow/dsl_task.c").split(f"static void {function}(")[1]
             keys = re.findall(r'"([a-z_]+)"', re.search(r"keys\[\] = {(.*?)}", body, re.S)[1])
             self.same(keys, headwords_with_colon(section(text, title)), "sloth-workflow.5")
-        keys = re.findall(r'"([a-z_]+)"', table("lua/dsl_workflow.c", "config_keys"))
+        keys = re.findall(r'"([a-z_]+)"', table("lua/workflow/dsl_workflow.c", "config_keys"))
         self.same(keys, headwords_with_colon(section(text, "CONFIG")), "sloth-workflow.5")
 
     def test_functions_of_a_task(self):
@@ -202,7 +202,7 @@ class Pages(unittest.TestCase):
 
     def test_methods_of_handles(self):
         methods = set()
-        for path in (ROOT / "lua").glob("*.c"):
+        for path in (ROOT / "lua").rglob("*.c"):
             if path.name == "mod_io.c":
                 continue  # files, as in standard Lua
             text = path.read_text()

@@ -15,7 +15,7 @@
 
 #include "common/error.h"
 #include "lua/runtime.h"
-#include "lua/workflow.h"
+#include "lua/workflow/workflow.h"
 #include "proto/limits.h"
 #include "proto/task_msg.h"
 #include "tests/support/check_main.h"
