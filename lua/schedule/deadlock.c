@@ -103,7 +103,7 @@ void sl_deadlock_check(struct sl_runtime *runtime)
 	pthread_mutex_unlock(&runtime->scopes_lock);
 }
 
-int sl_deadlock_raise(lua_State *L)
+void sl_deadlock_push(lua_State *L)
 {
 	struct sl_runtime *runtime = sl_runtime_of(L);
 	char text[sizeof(runtime->deadlock)];
@@ -111,5 +111,13 @@ int sl_deadlock_raise(lua_State *L)
 	pthread_mutex_lock(&runtime->scopes_lock);
 	memcpy(text, runtime->deadlock, sizeof(text));
 	pthread_mutex_unlock(&runtime->scopes_lock);
-	return luaL_error(L, "%s", text);
+	luaL_where(L, 1);
+	lua_pushstring(L, text);
+	lua_concat(L, 2);
+}
+
+int sl_deadlock_raise(lua_State *L)
+{
+	sl_deadlock_push(L);
+	return lua_error(L);
 }

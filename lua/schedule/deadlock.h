@@ -15,5 +15,8 @@ struct sl_runtime;
 /* To be called when a thread has run out of work. If it is one, each waiting call raises. */
 void sl_deadlock_check(struct sl_runtime *runtime);
 
-/* Raises what the last deadlock was. [-0, +0, v] */
+/* Pushes what the last deadlock was, as an error of the function that runs. [-0, +1, m] */
+void sl_deadlock_push(lua_State *L);
+
+/* Raises it. [-0, +0, v] */
 int sl_deadlock_raise(lua_State *L);

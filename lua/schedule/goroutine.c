@@ -153,6 +153,7 @@ void sl_goroutine_drop(struct sl_goroutine *goroutine)
 	sl_start_deinit(&goroutine->start);
 	leave_home(goroutine, false);
 	sl_share_free(goroutine->share);
+	sl_handle_unref(goroutine->let_go);
 	sl_account_release(&goroutine->runtime->account, goroutine->charged);
 	free(goroutine->passed);
 	free(goroutine);

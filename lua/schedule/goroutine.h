@@ -101,6 +101,9 @@ struct sl_wait_kind {
 	const char *name; /* "wait group": for messages */
 	/* Something outside of the goroutines may end it: a process, a socket. */
 	bool external;
+	/* Its caller is told of a deadlock and raises it when it has put things right; any
+	 * other call raises at once. */
+	bool hears_deadlock;
 	/* The goroutine has stopped: puts it where it will be found. False: there is nothing to
 	 * wait for any more. NULL: only the deadline. */
 	bool (*enter)(struct sl_goroutine *goroutine, struct sl_wait *wait);
@@ -154,6 +157,7 @@ struct sl_goroutine {
 	_Atomic uint64_t n_turns;    /* how often it has been run */
 	_Atomic bool stopping;       /* it has to end: set once, by any thread */
 	int64_t closing_until_ns;    /* how long its variables may take to be closed */
+	struct sl_handle *let_go;    /* shares; see sl_mutex_let_go() */
 	/* Coroutines through which its last yield passed, the innermost first. */
 	lua_State **passed;
 	size_t n_passed, room_passed;

@@ -150,7 +150,7 @@ static int wait_over(lua_State *L, int status, lua_KContext ctx)
 
 	(void)ctx;
 	wait->pending = false;
-	if (wait->woken == SL_WAKE_DEADLOCK)
+	if (wait->woken == SL_WAKE_DEADLOCK && !wait->kind->hears_deadlock)
 		return sl_deadlock_raise(L);
 	return wait->k(L, status, wait->ctx);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "lua/schedule/deadlock.h"
 #include "lua/schedule/goroutine.h"
 #include "lua/share/share.h"
 #include "lua/state/handle.h"
@@ -97,9 +98,11 @@ static void leave(struct sl_goroutine *goroutine, struct sl_wait *wait)
 
 static void abandon(struct sl_goroutine *goroutine, struct sl_wait *wait)
 {
-	(void)goroutine;
+	struct cond *cond = wait->object;
+
 	if (wait->granted)
-		signal_one(wait->object);
+		signal_one(cond);
+	sl_mutex_let_go(cond->mutex, goroutine);
 }
 
 static const struct sl_wait_kind wait_kind = {
@@ -107,14 +110,18 @@ static const struct sl_wait_kind wait_kind = {
 	.enter = enter,
 	.leave = leave,
 	.abandon = abandon,
+	.hears_deadlock = true,
 };
 
 /* Stopped while it waits for the mutex again: its signal, if it had one, is for another. One
  * too many does no harm, since whoever waits looks again. */
 static void abandon_relock(struct sl_goroutine *goroutine, struct sl_wait *wait)
 {
+	struct cond *cond = (struct cond *)wait->ctx;
+
 	sl_permits_abandon(goroutine, wait);
-	signal_one((struct cond *)wait->ctx);
+	signal_one(cond);
+	sl_mutex_let_go(cond->mutex, goroutine);
 }
 
 static const struct sl_wait_kind relock_kind = {
@@ -123,27 +130,61 @@ static const struct sl_wait_kind relock_kind = {
 	.leave = sl_permits_leave,
 	.abandon = abandon_relock,
 	.describe = sl_permits_describe,
+	.hears_deadlock = true,
 };
+
+/* Stack slots. */
+enum {
+	SLOT_COND = 1,
+	SLOT_ERROR, /* what to raise when the mutex is locked again; nil: nothing */
+};
+
+static int end_wait(lua_State *L)
+{
+	sl_share_acquire(L);
+	return lua_isnil(L, SLOT_ERROR) ? 0 : lua_error(L);
+}
+
+static int relocked(lua_State *L, int status, lua_KContext ctx);
+
+static int relock(lua_State *L)
+{
+	struct cond *cond = (struct cond *)sl_handle_at(L, SLOT_COND);
+	struct sl_permits *permit = &cond->mutex->permit;
+
+	if (sl_permits_try(permit, 1, sl_goroutine_of(L)))
+		return end_wait(L);
+	sl_goroutine_prepare(L, &relock_kind, permit, 0)->token = 1;
+	return sl_goroutine_wait(L, (lua_KContext)(intptr_t)cond, relocked);
+}
+
+/* Whoever waits has the mutex in its error handling too: so it is waited for. Who holds it has
+ * been told of the deadlock as well; if that one doesn't give it back, nobody will. */
+static int relock_and_raise(lua_State *L)
+{
+	if (!lua_isnil(L, SLOT_ERROR))
+		return sl_deadlock_raise(L);
+	sl_deadlock_push(L);
+	lua_replace(L, SLOT_ERROR);
+	return relock(L);
+}
 
 static int relocked(lua_State *L, int status, lua_KContext ctx)
 {
 	(void)status;
 	(void)ctx;
-	sl_share_acquire(L);
-	return 0;
+	if (sl_goroutine_woken(L) == SL_WAKE_DEADLOCK)
+		return relock_and_raise(L);
+	return end_wait(L);
 }
 
 static int signalled(lua_State *L, int status, lua_KContext ctx)
 {
-	struct cond *cond = (struct cond *)sl_handle_at(L, 1);
-	struct sl_permits *permit = &cond->mutex->permit;
-
 	(void)status;
 	(void)ctx;
-	if (sl_permits_try(permit, 1, sl_goroutine_of(L)))
-		return relocked(L, LUA_OK, 0);
-	sl_goroutine_prepare(L, &relock_kind, permit, 0)->token = 1;
-	return sl_goroutine_wait(L, (lua_KContext)(intptr_t)cond, relocked);
+	if (sl_goroutine_woken(L) == SL_WAKE_DEADLOCK)
+		return relock_and_raise(L);
+	return relock(L);
 }
 
 /* cond:wait() */
@@ -153,7 +194,8 @@ static int l_wait(lua_State *L)
 
 	if (sl_permits_available(&cond->mutex->permit) > 0)
 		return luaL_error(L, "cond:wait() while its mutex is not locked");
-	lua_settop(L, 1);
+	lua_settop(L, SLOT_COND);
+	lua_pushnil(L);
 	sl_share_release(L);
 	sl_goroutine_prepare(L, &wait_kind, cond, 0);
 	return sl_goroutine_wait(L, 0, signalled);

@@ -41,16 +41,40 @@ int sl_mutex_create(lua_State *L)
 	return sl_handle_push_new(L, &mutex->handle);
 }
 
+void sl_mutex_let_go(struct sl_mutex *mutex, struct sl_goroutine *goroutine)
+{
+	sl_handle_unref(goroutine->let_go);
+	goroutine->let_go = sl_handle_ref(&mutex->handle);
+}
+
+/* Whether this goroutine is on its way out and hasn't got @mutex, as its code believes; from
+ * then on it knows. */
+static bool find_out(lua_State *L, struct sl_mutex *mutex)
+{
+	struct sl_goroutine *goroutine = sl_goroutine_of(L);
+
+	if (__builtin_expect(goroutine->let_go != &mutex->handle, 1))
+		return false;
+	sl_handle_unref(sl_steal(goroutine->let_go));
+	return true;
+}
+
 /* mu:lock() */
 static int l_lock(lua_State *L)
 {
-	return sl_permits_take(L, &sl_mutex_check(L, 1)->permit, 1, &sl_mutex_wait_kind);
+	struct sl_mutex *mutex = sl_mutex_check(L, 1);
+
+	find_out(L, mutex);
+	return sl_permits_take(L, &mutex->permit, 1, &sl_mutex_wait_kind);
 }
 
 /* mu:try_lock() */
 static int l_try_lock(lua_State *L)
 {
-	return sl_permits_push_try(L, &sl_mutex_check(L, 1)->permit, 1);
+	struct sl_mutex *mutex = sl_mutex_check(L, 1);
+
+	find_out(L, mutex);
+	return sl_permits_push_try(L, &mutex->permit, 1);
 }
 
 /* mu:unlock() */
@@ -58,6 +82,8 @@ static int l_unlock(lua_State *L)
 {
 	struct sl_mutex *mutex = sl_mutex_check(L, 1);
 
+	if (find_out(L, mutex))
+		return 0;
 	sl_share_release(L);
 	if (!sl_permits_give(&mutex->permit, 1, SL_PERMITS_ANY))
 		return luaL_error(L, "unlock of an unlocked mutex");

@@ -27,5 +27,9 @@ struct sl_mutex *sl_mutex_new(void) sl_must_check;
 /* The mutex at @arg; raises if it is none. [-0, +0, v] */
 struct sl_mutex *sl_mutex_check(lua_State *L, int arg);
 
+/* @goroutine, which was stopped while it waited on a condition of @mutex, hasn't got it. What
+ * its code does on the way out takes it for locked: the first unlock will do nothing. */
+void sl_mutex_let_go(struct sl_mutex *mutex, struct sl_goroutine *goroutine);
+
 /* goroutine.mutex() */
 int sl_mutex_create(lua_State *L);

@@ -101,6 +101,85 @@ START_TEST(a_stopped_wait_leaves_the_mutex_alone)
 }
 END_TEST
 
+/* A goroutine's error handling unlocks what its body has locked. */
+START_TEST(a_deadlock_leaves_the_mutex_with_who_waited)
+{
+	task_ok("local cond = goroutine.cond() local mu = cond:get_mutex()\n"
+		"local inside, wg = goroutine.atomic_int(), goroutine.wait_group() wg:add(8)\n"
+		"local function fails()\n"
+		"  mu:lock() local ok, e = pcall(cond.wait, cond)\n"
+		"  assert(not ok and e:find('asleep.*waits for a cond'), e)\n"
+		"  assert(inside:inc() == 1 and not mu:try_lock()) goroutine.sleep(1)\n"
+		"  inside:dec() mu:unlock() wg:done()\n"
+		"end\n"
+		"for i = 1, 7 do goroutine.spawn(fails) end fails() wg:wait()\n"
+		"assert(mu:try_lock())");
+	/* Who has it waits for something else, is told too, and gives it back late. */
+	task_ok("local cond, ch = goroutine.cond(), goroutine.channel()\n"
+		"local mu, begun = cond:get_mutex(), goroutine.atomic_int()\n"
+		"local h = goroutine.async(function()\n"
+		"  mu:lock() begun:inc() local ok, e = pcall(cond.wait, cond)\n"
+		"  assert(not ok and e:find('asleep')) mu:unlock() return 'held' end)\n"
+		"while begun:load() == 0 do goroutine.sleep(1) end\n"
+		"mu:lock() assert(not pcall(ch.receive, ch)) goroutine.sleep(20) mu:unlock()\n"
+		"assert(select(2, goroutine.await(h)) == 'held')");
+}
+END_TEST
+
+START_TEST(a_mutex_that_nobody_gives_back_is_not_waited_for)
+{
+	task_ok("local cond, ch = goroutine.cond(), goroutine.channel()\n"
+		"local mu, begun = cond:get_mutex(), goroutine.atomic_int()\n"
+		"local h = goroutine.async(function() mu:lock() begun:inc() cond:wait() end)\n"
+		"while begun:load() == 0 do goroutine.sleep(1) end\n"
+		"mu:lock() assert(not pcall(ch.receive, ch))\n"
+		"local ok, e = pcall(goroutine.await, h) assert(not ok, e)\n"
+		"ok, e = goroutine.await(h)\n"
+		"assert(not ok and e:find('waits for a mutex of a cond'), e)\n"
+		"assert(not mu:try_lock()) mu:unlock()");
+}
+END_TEST
+
+/* What is stopped hasn't got the mutex, and what its body does on the way out is about a mutex
+ * that it believes to have. */
+START_TEST(a_stopped_wait_never_unlocks_what_others_hold)
+{
+	static const char body[] =
+		"local cond = goroutine.cond() local mu = cond:get_mutex()\n"
+		"local stop, held = goroutine.context():with_cancel(), goroutine.channel()\n"
+		"local outs = goroutine.atomic_int()\n"
+		"local h = goroutine.async(function() stop:run(function()\n"
+		"  mu:lock() held:send(true)\n"
+		"  local guard <close> = setmetatable({}, {__close = function()\n"
+		"    %s outs:inc() end})\n"
+		"  cond:wait()\n"
+		"end) end)\n"
+		"held:receive() mu:lock() %s stop:cancel() goroutine.await(h) %s";
+	static const char *const rows[][3] = {
+		{"mu:unlock()", "",
+			"assert(outs:load() == 1 and not mu:try_lock()) mu:unlock()"},
+		{"mu:unlock()", "cond:signal()",
+			"assert(outs:load() == 1 and not mu:try_lock()) mu:unlock()"},
+		/* A second one is a mistake, as always. */
+		{"mu:unlock() assert(not pcall(mu.unlock, mu))", "mu:unlock()",
+			"assert(outs:load() == 1 and mu:try_lock())"},
+		/* What is locked there is unlocked there. */
+		{"mu:lock() mu:unlock()", "mu:unlock()",
+			"assert(outs:load() == 1 and mu:try_lock())"},
+		{"assert(mu:try_lock()) mu:unlock()", "mu:unlock()",
+			"assert(outs:load() == 1 and mu:try_lock())"},
+		{"goroutine.mutex():try_lock() mu:unlock()", "mu:unlock()",
+			"assert(outs:load() == 1 and mu:try_lock())"},
+	};
+	char text[sizeof(body) + 256];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(text, sizeof(text), body, rows[i][0], rows[i][1], rows[i][2]);
+		task_ok(text);
+	}
+}
+END_TEST
+
 /* Writes travel where goroutines meet, by each of these. */
 START_TEST(what_is_written_before_a_meeting_is_seen_after_it)
 {
@@ -235,5 +314,8 @@ SL_CHECK_MAIN("lua/sync", once_runs_the_first_function_and_the_others_wait,
 	an_error_passes_through_once_and_counts_as_a_run,
 	if_the_runner_is_stopped_another_one_runs, a_cond_wakes_one_or_all,
 	a_bounded_queue_loses_and_doubles_nothing, a_stopped_wait_leaves_the_mutex_alone,
+	a_deadlock_leaves_the_mutex_with_who_waited,
+	a_mutex_that_nobody_gives_back_is_not_waited_for,
+	a_stopped_wait_never_unlocks_what_others_hold,
 	what_is_written_before_a_meeting_is_seen_after_it, each_call_that_meets_does,
 	misuse_raises_and_says_what)
