@@ -357,19 +357,20 @@ static int closed(lua_State *L, int status, lua_KContext ctx)
 	(void)status;
 	(void)ctx;
 	sl_share_acquire(L);
-	if (sl_pool_unregister(pool)) {
-		sl_pool_retire(pool);
-		sl_handle_unref(&pool->handle);
-	}
+	if (!sl_pool_unregister(pool)) /* another one closed it meanwhile */
+		return fail(L, false, "pool not found: %s", pool->name);
+	sl_pool_retire(pool);
+	sl_handle_unref(&pool->handle);
 	lua_pushboolean(L, true);
 	return 1;
 }
 
+/* It may have been called before, and been stopped while it waited: the name is free when one
+ * call has come to its end. */
 int sl_pool_close(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
 	struct sl_pool *pool = push_pool(L);
-	bool again;
 
 	if (!pool)
 		return fail(L, false, "pool not found: %s", name);
@@ -377,12 +378,9 @@ int sl_pool_close(lua_State *L)
 	lua_settop(L, 1);
 	check_not_own(L, pool, "pool_close");
 	pthread_mutex_lock(&pool->lock);
-	again = pool->closed;
 	pool->closed = true;
 	sl_waiters_wake_all(&pool->slots);
 	pthread_mutex_unlock(&pool->lock);
-	if (again)
-		return fail(L, false, "pool not found: %s", pool->name);
 	sl_goroutine_prepare(L, &idle_kind, pool, 0);
 	return sl_goroutine_wait(L, 0, closed);
 }

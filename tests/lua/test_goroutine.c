@@ -407,6 +407,42 @@ START_TEST(a_pool_is_closed_when_all_its_tasks_have_ended)
 }
 END_TEST
 
+START_TEST(a_close_that_did_not_get_to_its_end_can_be_repeated)
+{
+	task_ok("local go = goroutine.channel() goroutine.pool_create('p')\n"
+		"goroutine.pool_submit('p', go.receive, go)\n"
+		"for i = 1, 3 do\n"
+		"  local ok, e = goroutine.timeout(5, goroutine.pool_close, 'p')\n"
+		"  assert(not ok and e == 'timeout exceeded', e)\n"
+		"  ok, e = goroutine.pool_submit('p', print) assert(e == 'pool is closed')\n"
+		"  ok, e = goroutine.pool_create('p') assert(e == 'pool already exists: p')\n"
+		"end\n"
+		"goroutine.spawn(go.send, go, 1) assert(goroutine.pool_close('p') == true)\n"
+		"assert(goroutine.pool_create('p'))\n"
+		/* It ends by a deadlock: its task does too. */
+		"goroutine.pool_submit('p', go.receive, go)\n"
+		"local ok, e = pcall(goroutine.pool_close, 'p') assert(not ok)\n"
+		"assert(goroutine.pool_close('p') == true and goroutine.pool_create('p'))\n"
+		"goroutine.pool_close('p')");
+}
+END_TEST
+
+START_TEST(of_many_who_close_a_pool_one_does)
+{
+	task_ok("local go, n = goroutine.wait_group(), 0 go:add()\n"
+		"goroutine.pool_create('p') goroutine.pool_submit('p', function() go:wait() "
+		"end)\n"
+		"local handles = {}\n"
+		"for i = 1, 8 do handles[i] = goroutine.async(function()\n"
+		"  local ok, e = goroutine.pool_close('p')\n"
+		"  assert(ok or e == 'pool not found: p') return ok end) end\n"
+		"goroutine.sleep(2) go:done()\n"
+		"for _, r in ipairs(goroutine.await_all(handles)) do\n"
+		"  assert(r.success, r.error) if r.values[1] then n = n + 1 end end\n"
+		"assert(n == 1 and goroutine.pool_create('p')) goroutine.pool_close('p')");
+}
+END_TEST
+
 START_TEST(a_pool_never_runs_more_than_its_workers)
 {
 	task_ok("goroutine.pool_create('p', {workers = 3, queue = 100})\n"
@@ -826,9 +862,10 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	timeout_stops_the_body_and_what_it_started,
 	what_a_body_started_outlives_it_if_it_is_in_time, a_pool_runs_all_that_is_submitted,
 	a_pool_has_four_workers_if_nothing_else_is_said,
-	a_pool_is_closed_when_all_its_tasks_have_ended, a_pool_never_runs_more_than_its_workers,
-	pool_errors_have_their_words, a_full_queue_makes_the_submitter_wait,
-	a_place_in_the_queue_is_for_who_waits_to_submit,
+	a_pool_is_closed_when_all_its_tasks_have_ended,
+	a_close_that_did_not_get_to_its_end_can_be_repeated, of_many_who_close_a_pool_one_does,
+	a_pool_never_runs_more_than_its_workers, pool_errors_have_their_words,
+	a_full_queue_makes_the_submitter_wait, a_place_in_the_queue_is_for_who_waits_to_submit,
 	a_pool_task_that_waits_for_its_pool_raises,
 	news_of_a_pool_arrive_though_nothing_else_happens,
 	a_pool_left_open_is_closed_with_a_warning, a_silent_pool_sends_no_tasks,
