@@ -78,7 +78,7 @@ static int fill(struct sl_runtime *runtime, const struct sl_runtime_config *conf
 	if (code == 0)
 		code = make_http(runtime, err);
 	if (code == 0)
-		code = sl_monitor_new(runtime, config->stop_ms, &runtime->monitor, err);
+		code = sl_monitor_new(runtime, config, &runtime->monitor, err);
 	if (code == 0)
 		code = sl_home_model_init(&runtime->model, &runtime->account, limit, err);
 	return code;
@@ -320,7 +320,8 @@ static enum sl_state finish(struct sl_runtime *runtime, double cpu_ms_before)
 	return state;
 }
 
-void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine, int64_t after_ns)
+void sl_runtime_give_up(
+	struct sl_runtime *runtime, uint64_t goroutine, bool sits, int64_t after_ns)
 {
 	struct sl_event event = {.kind = SL_EVENT_RESULT};
 	enum sl_state state = SL_STATE_FAILED;
@@ -328,10 +329,12 @@ void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine, int64_t 
 
 	pthread_mutex_lock(&runtime->lock);
 	snprintf(text, sizeof(text),
-		"%s%sgoroutine %llu sits in a function in C, or in a __gc, that has not come "
-		"back %d ms after it was stopped; its worker is ended",
+		"%s%sgoroutine %llu %s %d ms after it was stopped; its worker is ended",
 		runtime->cancelled ? runtime->why : "", runtime->cancelled ? "; " : "",
-		(unsigned long long)goroutine, (int)(after_ns / 1000000));
+		(unsigned long long)goroutine,
+		sits ? "sits in a function in C, or in a __gc, that has not come back"
+		     : "has not ended",
+		(int)(after_ns / 1000000));
 	if (runtime->cancelled)
 		state = SL_STATE_CANCELLED;
 	pthread_mutex_unlock(&runtime->lock);

@@ -8,10 +8,14 @@
  * Threads: each function says.
  */
 
+#include <pthread.h>
+#include <sys/types.h>
+
 #include "common/event.h"
 #include "common/task.h"
 
 struct sl_error;
+struct sl_glance;
 struct sl_reactor;
 struct sl_runtime;
 struct sl_tally;
@@ -35,6 +39,8 @@ struct sl_runtime_config {
 	size_t task_memory_bytes;      /* of all states together; 0: no limit of our own */
 	unsigned stop_ms;              /* for what was stopped, until it is given up; 0: 250 */
 	uint64_t seed;                 /* of a schedule at random, for tests; 0: as it comes */
+	/* How threads are looked at, for tests; NULL: sl_glance_take(). */
+	void (*glance)(pthread_t thread, pid_t tid, struct sl_glance *out);
 };
 
 /* Makes a runtime with its first Lua state ready, so that a task that comes starts at once.

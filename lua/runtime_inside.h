@@ -98,6 +98,8 @@ void sl_runtime_exit(struct sl_runtime *runtime, int status);
 /* Stops a scope and sees to it that it ends. */
 void sl_runtime_stop_scope(struct sl_runtime *runtime, struct sl_scope *scope);
 
-/* @goroutine was stopped more than @after_ns ago and does not stop: says so in the task's
- * result and has the process ended. Does not return if the host does what it should. */
-void sl_runtime_give_up(struct sl_runtime *runtime, uint64_t goroutine, int64_t after_ns);
+/* @goroutine was stopped more than @after_ns ago and does not stop, because it @sits somewhere
+ * or for another reason: says so in the task's result and has the process ended. Does not
+ * return if the host does what it should. */
+void sl_runtime_give_up(
+	struct sl_runtime *runtime, uint64_t goroutine, bool sits, int64_t after_ns);

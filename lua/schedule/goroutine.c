@@ -20,7 +20,7 @@
 #include "lua/transfer/light_call.h"
 #include "lua/transfer/transfer.h"
 
-/* How long a stopped goroutine may take to close its variables. */
+/* How long a stopped goroutine may take to close its variables; waiting for a CPU isn't it. */
 #define CLOSING_NS (SL_SLOWNESS * INT64_C(100000000))
 
 struct sl_goroutine *sl_goroutine_of(lua_State *L)
@@ -220,7 +220,7 @@ static void end_stopped(struct sl_goroutine *goroutine, struct sl_worker *worker
 	struct sl_outcome outcome = {.stopped = true};
 
 	sl_goroutine_abandon_wait(goroutine);
-	goroutine->closing_until_ns = sl_clock_monotonic_ns() + CLOSING_NS;
+	goroutine->closing_until_ns = atomic_load(&worker->pressed_ns) + CLOSING_NS;
 	for (size_t i = 0; i < goroutine->n_passed; i++)
 		close_variables(worker, goroutine->passed[i]);
 	if (goroutine->co)

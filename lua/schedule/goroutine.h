@@ -156,7 +156,7 @@ struct sl_goroutine {
 	_Atomic bool hopeless;       /* only another goroutine can end its wait */
 	_Atomic uint64_t n_turns;    /* how often it has been run */
 	_Atomic bool stopping;       /* it has to end: set once, by any thread */
-	int64_t closing_until_ns;    /* how long its variables may take to be closed */
+	int64_t closing_until_ns;    /* its worker's pressed_ns when it is disturbed again */
 	struct sl_handle *let_go;    /* shares; see sl_mutex_let_go() */
 	/* Coroutines through which its last yield passed, the innermost first. */
 	lua_State **passed;

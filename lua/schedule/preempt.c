@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#include "common/clock.h"
 #include "lua/schedule/goroutine.h"
 #include "lua/schedule/scheduler.h"
 #include "lua/schedule/tsan.h"
@@ -30,7 +29,8 @@ static void hook(lua_State *L, lua_Debug *info)
 		return;
 	}
 	/* What closes its variables has a while for it, during which it isn't disturbed. */
-	if (goroutine->closing_until_ns > sl_clock_monotonic_ns())
+	if (goroutine->closing_until_ns > 0 &&
+		goroutine->closing_until_ns > atomic_load(&self->pressed_ns))
 		return;
 	if (lua_isyieldable(L)) {
 		sl_goroutine_stop_in_hook(L);

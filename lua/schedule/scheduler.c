@@ -471,11 +471,21 @@ void sl_scheduler_retake_locked(struct sl_scheduler *scheduler, struct sl_worker
 	employ_processor_locked(scheduler);
 }
 
+void sl_worker_note_holdup(struct sl_worker *worker, uint64_t look, uint64_t goroutine)
+{
+	struct sl_holdup *holdup = &worker->holdup;
+
+	holdup->goes_on = holdup->look + 1 == look && holdup->goroutine == goroutine;
+	holdup->look = look;
+	holdup->goroutine = goroutine;
+}
+
 static void work_until_stopped(struct sl_worker *worker)
 {
 	struct sl_scheduler *scheduler = worker->scheduler;
 
 	self = worker;
+	worker->tid = gettid();
 	sl_preempt_admit(worker);
 	while (!stopped(scheduler)) {
 		struct processor *processor = atomic_load(&worker->processor);
@@ -501,7 +511,13 @@ static void work_until_stopped(struct sl_worker *worker)
 
 static void *work(void *arg)
 {
-	work_until_stopped(arg);
+	struct sl_worker *worker = arg;
+
+	work_until_stopped(worker);
+	/* Who looks at this thread or sends it a signal has finished by then. */
+	pthread_mutex_lock(&worker->scheduler->lock);
+	worker->over = true;
+	pthread_mutex_unlock(&worker->scheduler->lock);
 	sl_region_flush();
 	return NULL;
 }
@@ -571,7 +587,8 @@ void sl_scheduler_each_worker(struct sl_scheduler *scheduler,
 {
 	pthread_mutex_lock(&scheduler->lock);
 	for (struct sl_worker *worker = scheduler->workers; worker; worker = worker->next)
-		fn(ctx, worker);
+		if (!worker->over)
+			fn(ctx, worker);
 	pthread_mutex_unlock(&scheduler->lock);
 }
 

@@ -18,21 +18,35 @@
 
 #include "common/base.h"
 #include "lua/schedule/chance.h"
+#include "lua/schedule/glance.h"
 
 struct processor;
 struct sl_error;
 struct sl_goroutine;
 struct sl_scheduler;
 
+/* A goroutine that has been stopped and that a worker still runs. */
+struct sl_holdup {
+	uint64_t look;           /* the monitor's last that saw it; 0: none did */
+	uint64_t goroutine;      /* which one it is */
+	bool goes_on;            /* the look before saw it too */
+	int64_t from_ns;         /* sl_worker.pressed_ns when it began */
+	struct sl_glance glance; /* the last at the thread */
+};
+
 /* A thread that runs goroutines. */
 struct sl_worker {
 	struct sl_scheduler *scheduler;
 	pthread_t thread;
+	pid_t tid;                            /* owner: the thread, until it runs one */
 	struct processor *_Atomic processor;  /* atomic: the monitor may take it away */
 	struct sl_goroutine *_Atomic running; /* atomic: others compare, never follow it */
 	lua_State *volatile current;          /* what its signal handler may touch */
 	_Atomic unsigned n_runs;              /* a goroutine that stays shows by it */
 	unsigned seen_runs, asked_ticks;      /* owner: the monitor */
+	struct sl_holdup holdup;              /* owner: the monitor */
+	_Atomic int64_t pressed_ns;           /* how long it ran what was stopped, ever */
+	bool over;                            /* guarded by: the scheduler's lock */
 	struct sl_chance chance;              /* owner: the thread */
 	struct sl_worker *next;               /* sl_scheduler.workers */
 };
@@ -74,9 +88,12 @@ void sl_worker_unblock(struct sl_worker *worker);
  * sl_scheduler_each_worker() only. */
 void sl_scheduler_retake_locked(struct sl_scheduler *scheduler, struct sl_worker *worker);
 
+/* The monitor, in its @look, saw that @worker runs @goroutine, which has been stopped. */
+void sl_worker_note_holdup(struct sl_worker *worker, uint64_t look, uint64_t goroutine);
+
 /* Goroutines that wait in queues, about. */
 size_t sl_scheduler_queued(struct sl_scheduler *scheduler);
 
-/* Calls fn(ctx, worker) for each worker there is, under the scheduler's lock. */
+/* Calls fn(ctx, worker) for each worker whose thread lives, under the scheduler's lock. */
 void sl_scheduler_each_worker(struct sl_scheduler *scheduler,
 	void (*fn)(void *ctx, struct sl_worker *worker), void *ctx);

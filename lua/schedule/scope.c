@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "lua/runtime_inside.h"
+#include "lua/schedule/scheduler.h"
 
 struct sl_scope *sl_scope_new(struct sl_scope *parent, pthread_mutex_t *lock)
 {
@@ -143,13 +144,23 @@ void sl_scope_stop(struct sl_scope *scope)
 	pthread_mutex_unlock(scope->lock);
 }
 
-static void press_locked(struct sl_scope *scope, struct sl_pressed *pressed)
+/* Who is in a scope can't end meanwhile, and neither can the thread that runs it. */
+static void press_one(struct sl_goroutine *goroutine, uint64_t look)
+{
+	struct sl_worker *worker = atomic_load(&goroutine->worker);
+
+	sl_goroutine_stop(goroutine);
+	if (worker && look > 0)
+		sl_worker_note_holdup(worker, look, goroutine->id);
+}
+
+static void press_locked(struct sl_scope *scope, uint64_t look, struct sl_pressed *pressed)
 {
 	if (scope->n_live == 0)
 		return;
 	if (scope->stopping) {
 		for (struct sl_goroutine *g = scope->goroutines; g; g = g->scope_next) {
-			sl_goroutine_stop(g);
+			press_one(g, look);
 			if (pressed->n++ > 0 && pressed->since_ns <= scope->stopped_ns)
 				continue;
 			pressed->since_ns = scope->stopped_ns;
@@ -157,15 +168,15 @@ static void press_locked(struct sl_scope *scope, struct sl_pressed *pressed)
 		}
 	}
 	for (struct sl_scope *child = scope->children; child; child = child->next)
-		press_locked(child, pressed);
+		press_locked(child, look, pressed);
 }
 
-struct sl_pressed sl_scope_press(struct sl_scope *scope)
+struct sl_pressed sl_scope_press(struct sl_scope *scope, uint64_t look)
 {
 	struct sl_pressed pressed = {0};
 
 	pthread_mutex_lock(scope->lock);
-	press_locked(scope, &pressed);
+	press_locked(scope, look, &pressed);
 	pthread_mutex_unlock(scope->lock);
 	return pressed;
 }

@@ -48,8 +48,9 @@ struct sl_pressed {
 	uint64_t goroutine; /* which one that is */
 };
 
-/* Stops once more those in it and below that go on running. */
-struct sl_pressed sl_scope_press(struct sl_scope *scope);
+/* Stops once more those in it and below that go on running, and notes with the workers that run
+ * them that the monitor saw it in its @look; 0: doesn't note. */
+struct sl_pressed sl_scope_press(struct sl_scope *scope, uint64_t look);
 
 /* Calls fn(goroutine, ctx) for each in it and below, as long as it returns true. Under the
  * scopes' lock. */

@@ -4,11 +4,14 @@
  * Goroutines that compute: they let others run, and they stop.
  */
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "lua/schedule/glance.h"
 #include "tests/lua/task_run.h"
 #include "tests/support/check_main.h"
 
@@ -225,32 +228,121 @@ static void abandon(void *ctx, enum sl_state state)
 	_exit(42);
 }
 
-START_TEST(what_cannot_be_stopped_ends_the_process_and_says_so)
+/* Runs @body in a process of its own, which has to be given up; writes what it said. Returns
+ * the milliseconds that it lived. */
+static int64_t run_given_up(
+	const struct sl_runtime_config *config, const char *body, char *text, size_t size)
 {
-	struct sl_runtime_config config = {.threads = 2};
 	struct sl_runtime_host host = {.ctx = &run, .emit = task_emit, .abandon = abandon};
 	int64_t began = sl_clock_monotonic_ms();
-	char text[1200] = "";
-	int status;
+	int status, silent[2];
 	pid_t child;
 
 	ck_assert_int_eq(pipe(abandoned), 0);
+	ck_assert_int_eq(pipe(silent), 0);
 	child = fork();
 	if (child == 0) {
-		task_prepare(&run, &config,
-			"goroutine.timeout(20, function()\n"
-			"  string.find(('a'):rep(100000), ('.-'):rep(20) .. 'b') end)");
+		dup2(silent[0], STDIN_FILENO);
+		task_prepare(&run, config, body);
 		sl_runtime_free(run.runtime);
-		if (sl_runtime_new(&config, &host, &run.runtime, NULL) == 0)
+		if (sl_runtime_new(config, &host, &run.runtime, NULL) == 0)
 			sl_runtime_run(run.runtime, &run.task);
 		_exit(1);
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 42);
-	ck_assert_int_gt(read(abandoned[0], text, sizeof(text) - 1), 0);
+	memset(text, 0, size);
+	ck_assert_int_gt(read(abandoned[0], text, size - 1), 0);
+	return sl_clock_monotonic_ms() - began;
+}
+
+/* They don't come back: one that computes, and one that is blocked. */
+static const char *const stuck[] = {
+	"string.find(('a'):rep(100000), ('.-'):rep(20) .. 'b')",
+	"io.stdin:read(1)",
+};
+
+START_TEST(what_cannot_be_stopped_ends_the_process_and_says_so)
+{
+	struct sl_runtime_config config = {.threads = 2};
+	char body[400], text[1200];
+	int64_t lived_ms;
+
+	snprintf(body, sizeof(body), "goroutine.timeout(50, function() %s end)", stuck[_i]);
+	lived_ms = run_given_up(&config, body, text, sizeof(text));
 	ck_assert_msg(strncmp(text, "failed: goroutine ", 18) == 0, "%s", text);
 	ck_assert_ptr_nonnull(strstr(text, "sits in a function in C"));
-	ck_assert_int_lt(sl_clock_monotonic_ms() - began, 5000);
+	/* Ten times the bound, on a machine that has no CPU for it. */
+	ck_assert_int_lt(lived_ms, 5000 + 2500 * SL_SLOWNESS);
+}
+END_TEST
+
+/* As on a machine that has no CPU for it. */
+static void see_it_wait(pthread_t thread, pid_t tid, struct sl_glance *out)
+{
+	sl_glance_take(thread, tid, out);
+	out->cpu_ns = 0;
+	out->state = SL_GLANCE_WANTS_CPU;
+}
+
+static char fifo[64];
+
+/* The same; and in the end somebody opens the other end of what it waits for. */
+static void see_it_wait_for_long(pthread_t thread, pid_t tid, struct sl_glance *out)
+{
+	static int64_t first_ns;
+
+	see_it_wait(thread, tid, out);
+	if (first_ns == 0)
+		first_ns = out->at_ns;
+	if (out->at_ns - first_ns > INT64_C(600000000) * SL_SLOWNESS)
+		open(fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+START_TEST(who_only_waits_for_a_cpu_is_not_given_up)
+{
+	struct sl_runtime_config config = {
+		.threads = 2, .stop_ms = 500 * SL_SLOWNESS, .glance = see_it_wait_for_long};
+	char body[400];
+
+	snprintf(fifo, sizeof(fifo), "/tmp/sloth-stop-%d", (int)getpid());
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+	snprintf(body, sizeof(body),
+		"local ok, why = goroutine.timeout(20, io.open, '%s')\n"
+		"assert(not ok and why == 'timeout exceeded')",
+		fifo);
+	task_run_with(&run, &config, body);
+	unlink(fifo);
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(closing_variables_may_wait_for_a_cpu)
+{
+	struct sl_runtime_config config = {
+		.threads = 2, .stop_ms = 1000 * SL_SLOWNESS, .glance = see_it_wait};
+
+	task_run_with(&run, &config,
+		"goroutine.timeout(20, function()\n"
+		"  local x <close> = setmetatable({}, {__close = function()\n"
+		"    local t = os.clock() repeat until os.clock() - t > 0.5 log.info('closed') "
+		"end})\n"
+		"  " LOOP "end)");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	ck_assert_str_eq(run.log.data, "closed\n");
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(waiting_for_a_cpu_has_an_end_too)
+{
+	struct sl_runtime_config config = {.threads = 2, .stop_ms = 20, .glance = see_it_wait};
+	char body[400], text[1200];
+
+	snprintf(body, sizeof(body), "goroutine.timeout(50, function() %s end)", stuck[0]);
+	ck_assert_int_ge(run_given_up(&config, body, text, sizeof(text)), 200);
+	ck_assert_msg(strstr(text, "has not ended 200 ms after it was stopped"), "%s", text);
 }
 END_TEST
 
@@ -270,7 +362,10 @@ int main(void)
 	tcase_add_test(tcase, variables_are_closed_inside_of_coroutines_too);
 	tcase_add_test(tcase, hooks_are_not_for_scripts);
 	tcase_add_test(tcase, a_long_call_into_c_does_not_hold_up_the_others);
-	tcase_add_test(tcase, what_cannot_be_stopped_ends_the_process_and_says_so);
+	tcase_add_loop_test(tcase, what_cannot_be_stopped_ends_the_process_and_says_so, 0, 2);
+	tcase_add_test(tcase, who_only_waits_for_a_cpu_is_not_given_up);
+	tcase_add_test(tcase, closing_variables_may_wait_for_a_cpu);
+	tcase_add_test(tcase, waiting_for_a_cpu_has_an_end_too);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
