@@ -407,12 +407,15 @@ int sl_open_http(lua_State *L)
 		{"post", l_post},
 		{"put", l_put},
 		{"request", l_request},
-		/* What responses refer to, wherever they go: by name. */
-		{"_headers_index", l_headers_index},
-		{"_response_index", l_response_index},
 		{NULL, NULL},
 	};
 
 	luaL_newlib(L, functions);
 	return 1;
 }
+
+const luaL_Reg sl_http_unlisted[] = {
+	{"headers_index", l_headers_index},
+	{"response_index", l_response_index},
+	{NULL, NULL},
+};

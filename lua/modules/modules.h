@@ -8,6 +8,7 @@
  * Threads: the one that runs the state.
  */
 
+#include <lauxlib.h>
 #include <lua.h>
 #include <stddef.h>
 
@@ -40,6 +41,9 @@ int sl_open_string(lua_State *L);
 int sl_open_goroutine_first(lua_State *L);
 int sl_open_package_first(lua_State *L);
 int sl_open_string_first(lua_State *L);
+
+/* What the answers of http refer to, wherever they go: see lua/state/unlisted. */
+extern const luaL_Reg sl_http_unlisted[];
 
 /* os.execute([command]) */
 int sl_exec_os_execute(lua_State *L);

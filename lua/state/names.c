@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lua/state/unlisted.h"
 #include "lua/transfer/transfer.h"
 
 static char names_key; /* its address: the key in the registry */
@@ -52,10 +53,10 @@ static bool grow(struct sl_names *names)
 	return true;
 }
 
-static bool add_function(
-	struct sl_names *names, lua_CFunction function, const char *module, const char *name)
+/* Its name is made of @where, a sign and @name. */
+static bool add_function(struct sl_names *names, lua_CFunction function, const char *where,
+	const char *sign, const char *name)
 {
-	bool global = strcmp(module, LUA_GNAME) == 0;
 	struct named *slot;
 
 	if (names->n_used * 2 >= names->n_slots && !grow(names))
@@ -63,7 +64,7 @@ static bool add_function(
 	slot = &names->slots[slot_of(names, function)];
 	if (slot->function)
 		return true;
-	if (asprintf(&slot->name, "%s%s%s", global ? "" : module, global ? "" : ".", name) < 0)
+	if (asprintf(&slot->name, "%s%s%s", where, sign, name) < 0)
 		return false;
 	slot->function = function;
 	names->n_used++;
@@ -84,14 +85,19 @@ static bool add_module(struct sl_names *names, const char *name)
 /* Learns the functions of the module table on the top. [-0, +0, -] */
 static bool add_functions(struct sl_names *names, lua_State *L, const char *module)
 {
-	bool ok = true;
+	bool ok = true, global = strcmp(module, LUA_GNAME) == 0;
 
 	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
 		if (ok && lua_type(L, -2) == LUA_TSTRING && lua_iscfunction(L, -1))
-			ok = add_function(
-				names, lua_tocfunction(L, -1), module, lua_tostring(L, -2));
+			ok = add_function(names, lua_tocfunction(L, -1), global ? "" : module,
+				global ? "" : ".", lua_tostring(L, -2));
 	}
 	return ok;
+}
+
+static bool add_unlisted(void *names, const char *kind, const luaL_Reg *function)
+{
+	return add_function(names, function->func, kind, ":", function->name);
 }
 
 /* f(names): raises if memory ran out */
@@ -107,6 +113,8 @@ static int l_learn(lua_State *L)
 		ok = ok && add_module(names, lua_tostring(L, -2)) &&
 		     add_functions(names, L, lua_tostring(L, -2));
 	}
+	/* After the modules: what is shown by one too goes by that name. */
+	ok = ok && sl_unlisted_each(add_unlisted, names);
 	return ok ? 0 : luaL_error(L, "not enough memory");
 }
 
@@ -255,9 +263,15 @@ static bool take_field(lua_State *L, const char *name)
 bool sl_names_push(lua_State *L, const char *name)
 {
 	const char *dot = strrchr(name, '.');
+	lua_CFunction unlisted;
 
 	if (push_loaded(L, name))
 		return true;
+	unlisted = sl_unlisted_find(name);
+	if (unlisted) {
+		lua_pushcfunction(L, unlisted);
+		return true;
+	}
 	if (!dot) {
 		lua_pushglobaltable(L);
 		return take_field(L, name) || push_module(L, name);

@@ -3,7 +3,7 @@
 
 /*
  * Names: what is standard in a Lua state and therefore goes by name from one
- * state to another: "string.format", "print", "string", "_G".
+ * state to another: "string.format", "print", "string", "_G", "mutex:lock".
  *
  * Learned once from a furnished state; the table of what was learned is shared
  * by all states that are furnished alike. A module that a script loads later

@@ -367,3 +367,8 @@ const luaL_Reg sl_channel_methods[] = {
 	{"try_send", l_try_send},
 	{NULL, NULL},
 };
+
+const luaL_Reg sl_channel_unlisted[] = {
+	{"next", l_next}, /* ch:iter() returns it */
+	{NULL, NULL},
+};

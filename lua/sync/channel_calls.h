@@ -14,6 +14,9 @@
 /* {"send", …}, … */
 extern const luaL_Reg sl_channel_methods[];
 
+/* What is no method: see lua/state/unlisted. */
+extern const luaL_Reg sl_channel_unlisted[];
+
 /* goroutine.channel([capacity[, direction]]) */
 int sl_channel_create(lua_State *L);
 

@@ -16,24 +16,31 @@
 #include "lua/sync/semaphore.h"
 #include "lua/sync/wait_group.h"
 
+static const struct {
+	const char *kind;
+	const luaL_Reg *methods;
+} kinds[] = {
+	{SL_ATOMIC_INT_KIND, sl_atomic_int_methods},
+	{SL_CHANNEL_KIND, sl_channel_methods},
+	{SL_COND_KIND, sl_cond_methods},
+	{SL_CONTEXT_KIND, sl_context_methods},
+	{SL_MUTEX_KIND, sl_mutex_methods},
+	{SL_ONCE_KIND, sl_once_methods},
+	{SL_RWMUTEX_KIND, sl_rwmutex_methods},
+	{SL_SEMAPHORE_KIND, sl_semaphore_methods},
+	{SL_WAIT_GROUP_KIND, sl_wait_group_methods},
+};
+
+#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+const char *sl_primitive_kind(size_t i)
+{
+	return i < N_KINDS ? kinds[i].kind : NULL;
+}
+
 const luaL_Reg *sl_primitive_methods(const char *kind)
 {
-	static const struct {
-		const char *kind;
-		const luaL_Reg *methods;
-	} kinds[] = {
-		{SL_ATOMIC_INT_KIND, sl_atomic_int_methods},
-		{SL_CHANNEL_KIND, sl_channel_methods},
-		{SL_COND_KIND, sl_cond_methods},
-		{SL_CONTEXT_KIND, sl_context_methods},
-		{SL_MUTEX_KIND, sl_mutex_methods},
-		{SL_ONCE_KIND, sl_once_methods},
-		{SL_RWMUTEX_KIND, sl_rwmutex_methods},
-		{SL_SEMAPHORE_KIND, sl_semaphore_methods},
-		{SL_WAIT_GROUP_KIND, sl_wait_group_methods},
-	};
-
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (size_t i = 0; i < N_KINDS; i++)
 		if (strcmp(kinds[i].kind, kind) == 0)
 			return kinds[i].methods;
 	return NULL;

@@ -14,6 +14,9 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+/* The name of the @i-th kind that has methods; NULL behind the last. */
+const char *sl_primitive_kind(size_t i);
+
 /* The methods of a kind; NULL: it has none. */
 const luaL_Reg *sl_primitive_methods(const char *kind);
 

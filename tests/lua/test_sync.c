@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * once and cond.
+ * once and cond, and what all that goroutines share has in common.
  */
 
 #include <stdio.h>
@@ -294,6 +294,33 @@ START_TEST(each_call_that_meets_does)
 }
 END_TEST
 
+/* Captured alone and in a table, as an argument, a result and a message. */
+START_TEST(a_method_goes_by_name_like_any_standard_function)
+{
+	task_ok("local g, seen = goroutine, 0\n"
+		"local ch = g.channel(1)\n"
+		"local all = {g.mutex(), g.rwmutex(), g.cond(), g.once(), g.semaphore(1), ch,\n"
+		"  g.atomic_int(), g.context(), g.wait_group()}\n"
+		"local function crosses(f)\n"
+		"  local t = {f = f}\n"
+		"  local ok, a, b, c = g.await(g.async(function(x) return x, f, t end, f))\n"
+		"  assert(ok, a) assert(a == f and b == f and c.f == f)\n"
+		"  ch:send(f) assert(ch:receive() == f) seen = seen + 1\n"
+		"end\n"
+		"for _, handle in ipairs(all) do\n"
+		"  for _, f in pairs(debug.getmetatable(handle).__index) do crosses(f) end\n"
+		"end\n"
+		"crosses((ch:iter())) assert(seen > 45, seen)");
+	task_ok("local mu = goroutine.mutex() local lock, unlock = mu.lock, mu.unlock\n"
+		"local n, wg = 0, goroutine.wait_group() wg:add(10)\n"
+		"local done = wg.done\n"
+		"goroutine.spawn_many(10, function()\n"
+		"  for i = 1, 100 do lock(mu) n = n + 1 unlock(mu) end done(wg) end)\n"
+		"wg:wait() assert(n == 1000, n) assert(goroutine.await(goroutine.async(lock, "
+		"mu)))");
+}
+END_TEST
+
 START_TEST(misuse_raises_and_says_what)
 {
 	static const char *const rows[][2] = {
@@ -318,4 +345,4 @@ SL_CHECK_MAIN("lua/sync", once_runs_the_first_function_and_the_others_wait,
 	a_mutex_that_nobody_gives_back_is_not_waited_for,
 	a_stopped_wait_never_unlocks_what_others_hold,
 	what_is_written_before_a_meeting_is_seen_after_it, each_call_that_meets_does,
-	misuse_raises_and_says_what)
+	a_method_goes_by_name_like_any_standard_function, misuse_raises_and_says_what)

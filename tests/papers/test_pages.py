@@ -22,6 +22,28 @@ AGENT = os.environ["SLOTH_AGENT"]
 PAGES = ["sloth-agent.8", "sloth-agent.yaml.5", "sloth-goroutine.7", "sloth-workflow.5", "sloth.1",
          "pt_BR/sloth-goroutine.7"]
 
+# What the manual of Lua 5.4 has.
+STANDARD = {
+    "_G": "_G _VERSION assert collectgarbage dofile error getmetatable ipairs load loadfile next"
+          " pairs pcall print rawequal rawget rawlen rawset require select setmetatable tonumber"
+          " tostring type warn xpcall coroutine debug io math os package string table utf8",
+    "coroutine": "close create isyieldable resume running status wrap yield",
+    "debug": "debug gethook getinfo getlocal getmetatable getregistry getupvalue getuservalue"
+             " sethook setlocal setmetatable setupvalue setuservalue traceback upvalueid"
+             " upvaluejoin",
+    "io": "close flush input lines open output popen read stderr stdin stdout tmpfile type write",
+    "math": "abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min"
+            " mininteger modf pi rad random randomseed sin sqrt tan tointeger type ult",
+    "os": "clock date difftime execute exit getenv remove rename setlocale time tmpname",
+    "package": "config cpath loaded loadlib path preload searchers searchpath",
+    "string": "byte char dump find format gmatch gsub len lower match pack packsize rep reverse"
+              " sub unpack upper",
+    "table": "concat insert move pack remove sort unpack",
+    "utf8": "char charpattern codepoint codes len offset",
+}
+# What Lua has besides where it is built to be compatible.
+OLD = {"debug": "setcstacklimit", "math": "atan2 cosh frexp ldexp log10 pow sinh tanh"}
+
 
 def run(*args, **more):
     return subprocess.run(
@@ -186,19 +208,37 @@ class Pages(unittest.TestCase):
         keys = re.findall(r'"([a-z_]+)"', table("lua/workflow/dsl_workflow.c", "config_keys"))
         self.same(keys, headwords_with_colon(section(text, "CONFIG")), "sloth-workflow.5")
 
-    def test_functions_of_a_task(self):
+    def test_what_modules_have(self):
         documented = {
             "goroutine": called(page("sloth-goroutine.7")),
             "": called(section(page("sloth-workflow.5"), "MODULES")),
         }
-        names = functions_of_a_task()
-        self.assertIn("goroutine.spawn", names)
+        modules = modules_of_a_task()
+        ours = {m: keys for m, keys in modules.items() if m not in STANDARD}
+        self.assertEqual(modules["goroutine"]["spawn"], "function")
         for part, name in [("goroutine", "sloth-goroutine.7"), ("", "sloth-workflow.5")]:
-            ours = {n for n in names if n.startswith("goroutine.") == (part == "goroutine")}
+            there = {f"{m}.{k}" for m, keys in ours.items() for k, type in keys.items()
+                     if type == "function" and (m == "goroutine") == (part == "goroutine")}
             in_page = {w for w in documented[part] if "." in w}
             replaced = {"os.clock", "os.execute", "os.exit", "os.getenv", "os.setenv", "io.popen",
                         "io.write"} if not part else set()
-            self.same(ours | replaced, in_page, name)
+            self.same(there | replaced, in_page, name)
+        constants = {f"{m}.{k}" for m, keys in ours.items() for k, type in keys.items()
+                     if type != "function"}
+        self.assertEqual([c for c in sorted(constants) if f"*{c}*" not in page("sloth-workflow.5")],
+                         [])
+
+    def test_standard_modules_are_as_in_the_manual(self):
+        modules = modules_of_a_task()
+        globals = set(modules["_G"]) - {m for m in modules if m not in STANDARD} - {"values"}
+        self.assertEqual(sorted(globals ^ set(STANDARD["_G"].split())), [])
+        for name, keys in STANDARD.items():
+            if name == "_G":
+                continue
+            with self.subTest(module=name):
+                there = set(modules[name]) - set(OLD.get(name, "").split())
+                there ^= {"os": {"setenv"}, "debug": {"sethook"}}.get(name, set())
+                self.assertEqual(sorted(there ^ set(keys.split())), [])
 
     def test_methods_of_handles(self):
         methods = set()
@@ -295,21 +335,18 @@ def commands():
     return re.findall(r"^  sloth ([a-z]+) ", run(SLOTH, "help"), re.M)
 
 
-def functions_of_a_task():
-    """MODULE.FUNCTION for what a task has and standard Lua has not."""
+def modules_of_a_task():
+    """MODULE → KEY → its type, for all that a task finds."""
     chunk = """
-        local standard = { string = 1, table = 1, math = 1, utf8 = 1, coroutine = 1, debug = 1,
-          io = 1, os = 1, package = 1, _G = 1 }
-        for module, functions in pairs(package.loaded) do
-          if not standard[module] then
-            for name, value in pairs(functions) do
-              if type(value) == "function" and name:sub(1, 1) ~= "_" then print(module .. "." .. name) end
-            end
-          end
-        end"""
+        local found = {}
+        for module, content in pairs(package.loaded) do
+          found[module] = {}
+          for key, value in pairs(content) do found[module][tostring(key)] = type(value) end
+        end
+        return true, "", found"""
     env = dict(os.environ, SLOTH_AGENT_PROGRAM=AGENT)
-    out = run(SLOTH, "exec", "local", "-o", "jsonl", "-e", chunk, env=env)
-    return set(re.findall(r"\b([a-z]+\.[a-z_]+)\\n", out))
+    out = json.loads(run(SLOTH, "exec", "local", "-o", "json", "-e", chunk, env=env))
+    return out["tasks"][0]["outputs"]
 
 
 if __name__ == "__main__":
