@@ -10,9 +10,9 @@ static const char request[13] = {0, 0, 0, 0, 0, 0, 0, 5, (char)0x80, 0, 0, 1, 'x
 
 /* Until what was written is known to be gone: a clock that is moved on before that finds a peer
  * that doesn't read. */
-static void let_go(struct side *server)
+static void let_go(struct side *side, struct sl_conn *conn)
 {
-	TURN_UNTIL(sl_conn_backlog(server->last_conn) == 0, server, NULL);
+	TURN_UNTIL(sl_conn_backlog(conn) == 0, side, NULL);
 }
 
 static int open_raw(struct side *server, bool welcome)
@@ -24,7 +24,7 @@ static int open_raw(struct side *server, bool welcome)
 	fd = raw_connect(server);
 	raw_send(fd, greeting, sizeof(greeting));
 	TURN_UNTIL(server->n_opened == 1, server, NULL);
-	let_go(server); /* the greeting */
+	let_go(server, server->last_conn); /* the greeting */
 	return fd;
 }
 
@@ -89,7 +89,7 @@ START_TEST(who_asks_nothing_for_a_minute_is_closed)
 	settle(&server);
 	raw_send(fd, request, sizeof(request));
 	TURN_UNTIL(server.n_requests == 1, &server, NULL);
-	let_go(&server); /* the reply */
+	let_go(&server, server.last_conn); /* the reply */
 	sl_test_skip(SL_IDLE_MS - SOON);
 	settle(&server);
 	ck_assert_uint_eq(server.n_closed, 0);
@@ -142,8 +142,12 @@ START_TEST(who_does_not_take_his_reply_is_closed)
 	sl_test_skip(SL_WRITE_MS - SOON);
 	settle(&server);
 	ck_assert_uint_eq(server.n_closed, 0);
-	sl_test_skip(SOON);
-	TURN_UNTIL(server.n_closed == 1, &server, NULL);
+	/* The sockets may have held more than went out at first: that was taken, too. */
+	for (int i = 0; i < 20 && server.n_closed == 0; i++) {
+		sl_test_skip(SL_WRITE_MS);
+		settle(&server);
+	}
+	ck_assert_uint_eq(server.n_closed, 1);
 	ck_assert_str_eq(server.last_why.text, "the peer doesn't read");
 	close(fd);
 	stop(&server);
@@ -308,13 +312,14 @@ START_TEST(a_peer_that_goes_silent_while_a_reply_is_due_is_given_up)
 	fd = accept(listener, NULL, NULL);
 	raw_send(fd, answer, sizeof(answer));
 	TURN_UNTIL(client.n_opened == 1, &client, NULL);
+	let_go(&client, conn); /* the greeting */
 
 	/* Without a request it may be as silent as it likes. */
 	sl_test_skip(10 * SL_IDLE_MS);
 	settle(&client);
 	ck_assert_uint_eq(client.n_closed, 0);
 	ask(&client, conn, "x", 1);
-	settle(&client); /* it goes out */
+	let_go(&client, conn);
 	sl_test_skip(SL_IDLE_MS - SOON);
 	settle(&client);
 	/* What goes out is no sign of life. */
