@@ -50,8 +50,10 @@ START_TEST(each_wait_says_what_it_is)
 		{"local cond = goroutine.cond() cond:get_mutex():lock() cond:wait()",
 			"; goroutine 0 waits for a cond"},
 		{"local once, wg = goroutine.once(), goroutine.wait_group() wg:add()\n"
-		 "goroutine.spawn(function() once:call(function() wg:wait() end) end)\n"
-		 "goroutine.sleep(10) once:call(print)",
+		 "local inside = goroutine.atomic_int()\n"
+		 "goroutine.spawn(function()\n"
+		 "  once:call(function() inside:inc() wg:wait() end) end)\n"
+		 "while inside:load() == 0 do goroutine.sleep(1) end once:call(print)",
 			"; goroutine 1 waits for a wait group (1 to go); goroutine 0 waits for "
 			"a once (goroutine 1 runs it)"},
 		{"goroutine.await(goroutine.async(function() goroutine.channel():receive() "
@@ -59,8 +61,10 @@ START_TEST(each_wait_says_what_it_is)
 			"; goroutine 1 waits for a channel (to receive); goroutine 0 waits for "
 			"an async handle"},
 		{"local cond = goroutine.cond() local mu = cond:get_mutex()\n"
-		 "goroutine.spawn(function() mu:lock() cond:wait() end)\n"
-		 "goroutine.sleep(10) mu:lock() cond:signal() goroutine.channel():receive()",
+		 "local held = goroutine.atomic_int()\n"
+		 "goroutine.spawn(function() mu:lock() held:inc() cond:wait() end)\n"
+		 "while held:load() == 0 do goroutine.sleep(1) end\n"
+		 "mu:lock() cond:signal() goroutine.channel():receive()",
 			"; goroutine 1 waits for a mutex of a cond (last taken by goroutine "
 			"0); goroutine 0 waits for a channel (to receive)"},
 		{"local wg = goroutine.wait_group() wg:add()\n"

@@ -91,9 +91,16 @@ END_TEST
 
 START_TEST(a_stopped_wait_leaves_the_mutex_alone)
 {
+	/* Who gets the mutex after it has been held knows that the other one waits. */
 	task_ok("local cond = goroutine.cond() local mu = cond:get_mutex()\n"
 		"for i = 1, 10 do\n"
-		"  assert(not goroutine.timeout(1, function() mu:lock() cond:wait() end))\n"
+		"  local ctx, held = goroutine.context():with_cancel(), "
+	        "goroutine.atomic_int()\n"
+		"  local h = goroutine.async(function()\n"
+		"    assert(not ctx:run(function() mu:lock() held:inc() cond:wait() end)) "
+	        "end)\n"
+		"  while held:load() == 0 do goroutine.sleep(1) end\n"
+		"  mu:lock() mu:unlock() ctx:cancel() assert(goroutine.await(h))\n"
 		"  assert(mu:try_lock()) mu:unlock()\n"
 		"end\n"
 		"local h = goroutine.async(function() mu:lock() cond:wait() mu:unlock() end)\n"
