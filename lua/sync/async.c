@@ -237,29 +237,33 @@ static struct sl_scope *push_scope(lua_State *L)
 	return scope;
 }
 
-static int body_stopped(lua_State *L, int status, lua_KContext ctx)
+/* Slots: scope, future. Nothing of it runs any more; @late: its time was over. */
+static int body_stopped(lua_State *L, int status, lua_KContext late)
 {
+	bool awaited;
+
 	(void)status;
-	(void)ctx;
+	if (!late)
+		return deliver(L, sl_future_take(check_future(L, 2), &awaited));
 	sl_share_acquire(L);
 	return fail(L, EXCEEDED);
 }
 
-/* Slots: scope, future. The body has ended, or its time is over. */
+/* Slots: scope, future. The body has ended, or its time is over. What it began goes on if it
+ * succeeded: it may have returned the way to it. */
 static int body_ended(lua_State *L, int status, lua_KContext ctx)
 {
-	struct sl_future *future = check_future(L, 2);
 	struct sl_scope *scope =
 		((struct scope_handle *)sl_handle_check(L, 1, SCOPE_KIND))->scope;
-	bool awaited;
+	bool late = sl_goroutine_woken(L) == SL_WAKE_DEADLINE;
 
 	(void)status;
 	(void)ctx;
-	if (sl_goroutine_woken(L) == SL_WAKE_READY)
-		return deliver(L, sl_future_take(future, &awaited));
+	if (!late && !sl_future_has_failed(check_future(L, 2)))
+		return body_stopped(L, LUA_OK, false);
 	sl_runtime_stop_scope(sl_runtime_of(L), scope);
 	sl_goroutine_prepare(L, &sl_scope_wait_kind, scope, 0);
-	return sl_goroutine_wait(L, 0, body_stopped);
+	return sl_goroutine_wait(L, late, body_stopped);
 }
 
 int sl_timeout(lua_State *L)

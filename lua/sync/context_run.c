@@ -99,31 +99,32 @@ static int fail(lua_State *L, const char *why)
 	return 2;
 }
 
-static int stopped(lua_State *L, int status, lua_KContext ctx)
-{
-	struct run *run = (struct run *)sl_handle_at(L, SLOT_RUN);
-
-	(void)status;
-	(void)ctx;
-	sl_share_acquire(L);
-	return fail(L, run->reason(L));
-}
-
-/* The function has ended, or the context is over. */
-static int finish(lua_State *L, struct sl_choice *choice)
+/* Nothing of it runs any more; @over: because the context is over. */
+static int stopped(lua_State *L, int status, lua_KContext over)
 {
 	struct run *run = (struct run *)sl_handle_at(L, SLOT_RUN);
 	bool awaited;
-	struct sl_outcome *outcome = sl_future_take(run->future, &awaited);
+
+	(void)status;
+	sl_share_acquire(L);
+	if (over)
+		return fail(L, run->reason(L));
+	/* The future keeps it. */
+	return sl_call_push_outcome(L, sl_future_take(run->future, &awaited));
+}
+
+/* The function has ended, or the context is over. What it began goes on if it succeeded. */
+static int finish(lua_State *L, struct sl_choice *choice)
+{
+	struct run *run = (struct run *)sl_handle_at(L, SLOT_RUN);
+	bool over = !sl_future_is_done(run->future);
 
 	(void)choice;
-	if (outcome) {
-		sl_share_acquire(L);
-		return sl_call_push_outcome(L, outcome); /* the future keeps it */
-	}
+	if (!over && !sl_future_has_failed(run->future))
+		return stopped(L, LUA_OK, false);
 	sl_runtime_stop_scope(sl_runtime_of(L), run->scope);
 	sl_goroutine_prepare(L, &sl_scope_wait_kind, run->scope, 0);
-	return sl_goroutine_wait(L, 0, stopped);
+	return sl_goroutine_wait(L, over, stopped);
 }
 
 int sl_context_run(lua_State *L, struct sl_channel *done, const char *(*reason)(lua_State *L))

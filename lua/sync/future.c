@@ -58,6 +58,16 @@ bool sl_future_is_done(struct sl_future *future)
 	return done;
 }
 
+bool sl_future_has_failed(struct sl_future *future)
+{
+	bool failed;
+
+	pthread_mutex_lock(&future->lock);
+	failed = future->done && !future->outcome.ok;
+	pthread_mutex_unlock(&future->lock);
+	return failed;
+}
+
 struct sl_outcome *sl_future_take(struct sl_future *future, bool *awaited)
 {
 	struct sl_outcome *outcome = NULL;

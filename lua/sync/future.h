@@ -26,6 +26,9 @@ void sl_future_complete(struct sl_future *future, struct sl_outcome *outcome);
 
 bool sl_future_is_done(struct sl_future *future);
 
+/* Whether it is done, and the outcome is a failure; while nobody has taken it. */
+bool sl_future_has_failed(struct sl_future *future);
+
 /* For a wait on a future. */
 extern const struct sl_wait_kind sl_future_wait_kind;
 

@@ -4,6 +4,7 @@
  * The goroutine module as its page promises it: a row of the page, a test.
  */
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "tests/lua/task_run.h"
@@ -345,6 +346,37 @@ START_TEST(what_a_body_started_outlives_it_if_it_is_in_time)
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
 	ck_assert_str_eq(run.log.data, "later\n");
 	task_finish(&run);
+}
+END_TEST
+
+/* When it returns, nothing runs any more. */
+START_TEST(what_a_body_started_ends_with_it_if_it_fails)
+{
+	static const char *const calls[] = {
+		"goroutine.timeout(60000, ", "goroutine.context():run("};
+	static const char *const ends[] = {"error('x', 0)", "return nil, 'x'"};
+	char text[1200];
+
+	for (int i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text),
+			"local n, handles = goroutine.atomic_int(), goroutine.channel(2)\n"
+			"goroutine.pool_create('p')\n"
+			"local function spin() while true do n:inc() end end\n"
+			"local ok, e, tb = %sfunction()\n"
+			"  goroutine.spawn(goroutine.timeout, 60000, spin)\n"
+			"  goroutine.spawn(function() goroutine.channel():receive() end)\n"
+			"  goroutine.pool_submit('p', function() spin() end)\n"
+			"  handles:send(goroutine.async(goroutine.sleep, 60000))\n"
+			"  while n:load() == 0 do goroutine.sleep(1) end\n"
+			"  %s\n"
+			"end)\n"
+			"assert(ok == false and e == 'x' and (tb ~= nil) == %s)\n"
+			"local now = n:load() goroutine.sleep(5) assert(n:load() == now)\n"
+			"ok, e = goroutine.await((handles:receive())) assert(not ok)\n"
+			"goroutine.pool_close('p')",
+			calls[i % 2], ends[i / 2], i / 2 == 0 ? "true" : "false");
+		task_ok(text);
+	}
 }
 END_TEST
 
@@ -866,7 +898,8 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	await_all_with_a_time_bounds_the_whole, sleep_takes_its_time,
 	a_sleep_of_nothing_lets_the_others_run, timeout_gives_results_and_errors,
 	timeout_stops_the_body_and_what_it_started,
-	what_a_body_started_outlives_it_if_it_is_in_time, a_pool_runs_all_that_is_submitted,
+	what_a_body_started_outlives_it_if_it_is_in_time,
+	what_a_body_started_ends_with_it_if_it_fails, a_pool_runs_all_that_is_submitted,
 	a_pool_has_four_workers_if_nothing_else_is_said,
 	a_pool_is_closed_when_all_its_tasks_have_ended,
 	a_close_that_did_not_get_to_its_end_can_be_repeated, of_many_who_close_a_pool_one_does,
