@@ -19,6 +19,13 @@ static int l_only_in_a_task(lua_State *L)
 		L, "%s can only be called inside a task", lua_tostring(L, lua_upvalueindex(1)));
 }
 
+/* os.exit(…): it would end sloth with that status, whatever is under way. */
+static int l_exit(lua_State *L)
+{
+	return luaL_error(L, "os.exit can only be called inside a task: error(\"why\") ends "
+			     "the file, or the function that is asked");
+}
+
 /* Sets field @function of the module at the top to what stands in. [-0, +0, m] */
 static void stand_in(lua_State *L, const char *module, const char *function)
 {
@@ -126,11 +133,23 @@ static const luaL_Reg log_functions[] = {
 	{NULL, NULL},
 };
 
-/* What a task's os has beside the standard functions. [-0, +0, m] */
-static void extend_os(lua_State *L)
+/* What in os is a task's alone. [-0, +0, m] */
+static void change_os(lua_State *L)
 {
 	lua_getglobal(L, "os");
 	stand_in(L, "os", "setenv");
+	lua_pushcfunction(L, l_exit);
+	lua_setfield(L, -2, "exit");
+	lua_pop(L, 1);
+}
+
+/* io.write(…) goes where print(…) does. [-0, +0, e] */
+static void write_to_stderr(lua_State *L)
+{
+	lua_getglobal(L, "io");
+	lua_getfield(L, -1, "output");
+	lua_getfield(L, -2, "stderr");
+	lua_call(L, 1, 0);
 	lua_pop(L, 1);
 }
 
@@ -163,7 +182,8 @@ void sl_stand_in_open(lua_State *L)
 {
 	const char *name;
 
-	extend_os(L);
+	change_os(L);
+	write_to_stderr(L);
 	for (size_t i = 0; (name = sl_modules_push(L, i)) != NULL; i++) {
 		replace_functions(L, name);
 		if (strcmp(name, "log") == 0)

@@ -71,7 +71,7 @@ workflow.define("w"):tasks({ first, second, after }):config({ max_parallel = 1, 
     def test_hooks_hear_how_it_ended(self):
         self.rows('''
 task("good"):command(function() return true, "", { n = 7 } end)
-  :on_success(function(this, params, outputs) print("good: " .. outputs.n) end):build()
+  :on_success(function(this, params, outputs) io.write("good: ", outputs.n, "\\n") end):build()
 task("bad"):command(function() return false, "no luck" end)
   :on_failure(function(this, params, what) print("bad: " .. what.error) end):build()
 task("slow"):command(function() goroutine.sleep(30000) end):timeout("200ms")
@@ -79,6 +79,15 @@ task("slow"):command(function() goroutine.sleep(30000) end):timeout("200ms")
 ''', code=4)
         for line in ("good: 7", "bad: no luck", "slow: slow"):
             self.assertIn(line, self.result.err)
+
+    def test_a_hook_cannot_end_the_run_in_silence(self):
+        rows = self.rows('''
+local a = task("a"):command("true"):on_success(function() os.exit(0) end):build()
+task("b"):command("true"):depends_on({ a }):build()
+''', code=1)
+        self.assertEqual([row["state"] for row in rows.values()], ["done"] * 2)
+        self.assertRegex(self.result.err, r"task 'a': on_success: \S+:2: os\.exit can only be "
+                                          r"called inside a task")
 
     def test_a_check_shows_the_plan_and_runs_nothing(self):
         agent = self.agent()
@@ -104,6 +113,7 @@ class Mistakes(Case):
         ("task('a'\n  :command(function() end)", r"2: '\)' expected"),
         ("local function f(x) return x.y.z end\nf({})", r"1: attempt to index .*called from .*:2"),
         ("local x = require('no_such_module')", r"1: module 'no_such_module' not found"),
+        ("os.exit(0)", r"1: os\.exit can only be called inside a task: error\(\"why\"\) ends"),
         ("\x1bLua", r" it is compiled Lua: a workflow is sent as text"),
         ("local x = 1", r" it defines no task: begin one with task"),
         ("TASK\n  :comand(1):build()", r"2: task 'a': unknown method 'comand'; did you mean 'command'"),

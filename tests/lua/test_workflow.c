@@ -268,6 +268,7 @@ START_TEST(a_mistake_in_lua_names_its_line_and_who_called)
 	check_refused("\x1bLua", 0, "it is compiled Lua: a workflow is sent as text");
 	check_refused("local goroutine = require('goroutine')\ngoroutine.spawn(print)", 2,
 		"goroutine.spawn can only be called inside a task");
+	check_refused("os.exit(0)", 1, "os.exit can only be called inside a task: error(");
 
 	l = load("local function f()\n error('bad')\nend\nlocal function g()\n f()\nend\ng()");
 	ck_assert_ptr_nonnull(strstr(l.err.text, ":2: bad, called from "));
@@ -439,7 +440,8 @@ START_TEST(the_file_answers_while_it_is_run)
 		":abort_if(function(this, params, deps) return params.where == nil end)\n"
 		":build()\n"
 		"task('plain')" COMMAND ":delegate_to('web-01'):build()\n"
-		"task('bad')" COMMAND ":run_if(function() error('no idea') end):build()");
+		"task('bad')" COMMAND ":run_if(function() error('no idea') end):build()\n"
+		"task('end')" COMMAND ":run_if(function() os.exit(0) end):build()");
 	struct sl_pair host = {.key = {.kind = SL_VALUE_STRING, .string = sl_bytes_of("host")},
 		.value = {.kind = SL_VALUE_STRING, .string = sl_bytes_of("db-01")}};
 	struct sl_table outputs = {.pairs = &host, .n_pairs = 1};
@@ -481,6 +483,9 @@ START_TEST(the_file_answers_while_it_is_run)
 		sl_workflow_ask_run_if(l.workflow, 2, &context, &yes, &err), SL_EINVALID);
 	ck_assert_int_eq(strncmp(err.text, "run_if: ", 8), 0);
 	ck_assert_ptr_nonnull(strstr(err.text, ":8: no idea"));
+	ck_assert_int_eq(
+		sl_workflow_ask_run_if(l.workflow, 3, &context, &yes, &err), SL_EINVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, ":9: os.exit can only be called inside a task"));
 	sl_workflow_free(l.workflow);
 }
 END_TEST
@@ -663,12 +668,14 @@ START_TEST(captured_values_travel_and_modules_go_by_name)
 	struct loaded l =
 		load_good("local goroutine = require('goroutine')\n"
 			  "local spawn, fmt = goroutine.spawn, string.format\n"
+			  "local leave, write = os.exit, io.write\n"
 			  "local conf = { port = 80 } conf.self = conf\n"
 			  "local function fact(n) return n <= 1 and 1 or n * fact(n - 1) end\n"
 			  "function shared() return conf end\n"
 			  "for i = 7, 7 do\n"
 			  "  task('x'):command(function()\n"
 			  "    spawn(fact) log.info(i) print(goroutine, fmt, conf, shared())\n"
+			  "    write('x') leave()\n"
 			  "  end):build()\n"
 			  "end");
 	struct sl_task task = pack(l.workflow, 0);
@@ -678,6 +685,8 @@ START_TEST(captured_values_travel_and_modules_go_by_name)
 	check_text(upvalue(function, "goroutine").string, "goroutine");
 	check_text(upvalue(function, "spawn").string, "goroutine.spawn");
 	check_text(upvalue(function, "fmt").string, "string.format");
+	check_text(upvalue(function, "leave").string, "os.exit");
+	check_text(upvalue(function, "write").string, "io.write");
 	ck_assert_int_eq(upvalue(function, "i").integer, 7);
 	ck_assert_ptr_eq(sl_table_get(conf.table, "self")->table, conf.table);
 	fact = upvalue(function, "fact").function;
