@@ -91,14 +91,33 @@ static int l_furnish(lua_State *L)
 
 /* ---- running the file ---- */
 
+/* What require() says of a module that isn't there goes on with each file that it is not: the
+ * text at the top becomes what that means. [-1, +1, m] */
+static void shorten_not_found(lua_State *L)
+{
+	static const char colon[] = "' not found:", list[] = "' not found:\n\tno field";
+	const char *message = lua_tostring(L, -1), *at = strstr(message, list);
+
+	if (!at)
+		return;
+	lua_pushlstring(L, message, (size_t)(at - message) + strlen(colon));
+	lua_pushliteral(L, " it is neither beside the workflow file nor installed here for Lua "
+			   "5.4");
+	lua_concat(L, 2);
+	lua_replace(L, -2);
+}
+
 /* The message with the place that raised it in front, if it has none, and who called that
  * behind it. */
 static int l_explain(lua_State *L)
 {
-	const char *message = luaL_tolstring(L, 1, NULL);
+	const char *message;
 	lua_Debug info;
 	int n = 0;
 
+	luaL_tolstring(L, 1, NULL);
+	shorten_not_found(L);
+	message = lua_tostring(L, -1);
 	for (int level = 1; n <= MAX_CALLERS && lua_getstack(L, level, &info); level++) {
 		lua_getinfo(L, "Sl", &info);
 		if (info.currentline <= 0)

@@ -112,7 +112,8 @@ class Mistakes(Case):
     MISTAKES = (
         ("task('a'\n  :command(function() end)", r"2: '\)' expected"),
         ("local function f(x) return x.y.z end\nf({})", r"1: attempt to index .*called from .*:2"),
-        ("local x = require('no_such_module')", r"1: module 'no_such_module' not found"),
+        ("local x = require('no_such_module')",
+         r"1: module 'no_such_module' not found: it is neither beside .* nor installed here"),
         ("os.exit(0)", r"1: os\.exit can only be called inside a task: error\(\"why\"\) ends"),
         ("\x1bLua", r" it is compiled Lua: a workflow is sent as text"),
         ("local x = 1", r" it defines no task: begin one with task"),
