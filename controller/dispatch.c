@@ -88,7 +88,7 @@ static void on_settled(void *ctx, enum sl_answer answer, const struct sl_reply *
 }
 
 /* The job's last event came. Before anybody hears, the agent does: what it keeps of the job for
- * us may go. */
+ * us may go. An agent that is stopping may hang up over it, and what it said stays true. */
 static void settle(struct sl_dispatch *d, enum sl_verdict verdict, const char *why)
 {
 	struct sl_request request = {.op = SL_OP_NEXT, .job = d->config.job, .after = d->after};
@@ -96,7 +96,7 @@ static void settle(struct sl_dispatch *d, enum sl_verdict verdict, const char *w
 
 	d->settling = true;
 	end_soon(d, verdict, why);
-	if (sl_remote_ask(d->config.remote, &request, on_settled, d, &d->ask, &err) == 0)
+	if (sl_remote_ask_once(d->config.remote, &request, on_settled, d, &d->ask, &err) == 0)
 		sl_loop_set(d->loop, &d->end, sl_clock_monotonic_ms() + SETTLE_MS, end_now, d);
 }
 

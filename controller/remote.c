@@ -27,6 +27,7 @@ struct sl_ask {
 	enum sl_op op;
 	struct sl_buffer bytes;
 	int64_t wait_ms;
+	bool fleeting;  /* not worth another connection */
 	bool under_way; /* sent on the connection that stands, as request @id */
 	uint32_t id;
 	bool was_sent; /* to the agent with this boot id, on whatever connection */
@@ -361,13 +362,23 @@ static void on_reply(void *ctx, struct sl_conn *conn, uint32_t id, struct sl_byt
 	}
 }
 
+static struct sl_ask *find_fleeting(struct sl_remote *remote, bool fleeting)
+{
+	struct sl_ask *ask;
+
+	TAILQ_FOREACH(ask, &remote->asks, link)
+	if (ask->fleeting == fleeting)
+		break;
+	return ask;
+}
+
 static void connection_went(
 	struct sl_remote *remote, enum phase was, const struct sl_error *why)
 {
 	int64_t now = sl_clock_monotonic_ms();
 	char text[300];
 
-	if (was == PHASE_UP && TAILQ_EMPTY(&remote->asks)) {
+	if (was == PHASE_UP && !find_fleeting(remote, false)) {
 		remote->phase = PHASE_IDLE;
 		return;
 	}
@@ -407,6 +418,8 @@ static void on_closed(void *ctx, struct sl_conn *conn, const struct sl_error *wh
 	}
 	if (remote->phase != PHASE_GONE)
 		connection_went(remote, remote->phase, why);
+	while ((ask = find_fleeting(remote, true)) != NULL)
+		answer(remote, ask, SL_ANSWER_GONE, NULL, why);
 }
 
 const struct sl_endpoint_ops sl_remote_endpoint_ops = {
@@ -491,6 +504,19 @@ int sl_remote_ask(struct sl_remote *remote, const struct sl_request *request, sl
 		sl_loop_set(remote->loop, &remote->alarm, now, dial, remote);
 	}
 	return 0;
+}
+
+int sl_remote_ask_once(struct sl_remote *remote, const struct sl_request *request,
+	sl_answered *fn, void *ctx, struct sl_ask **out, struct sl_error *err)
+{
+	int rc;
+
+	if (remote->phase != PHASE_UP)
+		return sl_fail(err, SL_ECLOSED, "%s is not connected", remote->name);
+	rc = sl_remote_ask(remote, request, fn, ctx, out, err);
+	if (rc == 0)
+		(*out)->fleeting = true;
+	return rc;
 }
 
 void sl_remote_unask(struct sl_remote *remote, struct sl_ask *ask)

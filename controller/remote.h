@@ -56,6 +56,11 @@ void sl_remote_free(struct sl_remote *remote);
 int sl_remote_ask(struct sl_remote *remote, const struct sl_request *request, sl_answered *fn,
 	void *ctx, struct sl_ask **out, struct sl_error *err) sl_must_check;
 
+/* The same for what isn't worth another connection: when this one goes, that is SL_ANSWER_GONE,
+ * and where there is none, SL_ECLOSED. @out is wanted. */
+int sl_remote_ask_once(struct sl_remote *remote, const struct sl_request *request,
+	sl_answered *fn, void *ctx, struct sl_ask **out, struct sl_error *err) sl_must_check;
+
 /* Forgets an ask: no callback comes. NULL is fine. */
 void sl_remote_unask(struct sl_remote *remote, struct sl_ask *ask);
 

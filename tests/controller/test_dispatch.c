@@ -132,6 +132,18 @@ START_TEST(the_end_is_acknowledged_before_it_is_told)
 }
 END_TEST
 
+START_TEST(an_agent_that_hangs_up_after_the_end_is_not_missed)
+{
+	struct fake_agent fake = {
+		.n_events = 5, .per_reply = 9, .cut_every = 2, .leave_on_cut = true};
+
+	run(&fake);
+	ck_assert_int_eq(verdict, SL_VERDICT_DONE);
+	ck_assert_uint_eq(fake.acknowledged, 5);
+	ck_assert_int_eq(n_notes, 0);
+}
+END_TEST
+
 START_TEST(a_busy_agent_is_asked_again)
 {
 	struct fake_agent fake = {.n_events = 2, .per_reply = 9, .n_busy = 3};
@@ -240,7 +252,8 @@ START_TEST(events_that_make_no_sense_leave_an_unknown_result)
 END_TEST
 
 SL_CHECK_MAIN("dispatch", events_come_in_order_each_once_whatever_happens_to_the_connection,
-	the_end_is_acknowledged_before_it_is_told, a_busy_agent_is_asked_again,
+	the_end_is_acknowledged_before_it_is_told,
+	an_agent_that_hangs_up_after_the_end_is_not_missed, a_busy_agent_is_asked_again,
 	a_submit_whose_reply_was_lost_is_submitted_again_under_the_same_id,
 	a_job_that_a_restarted_agent_may_have_begun_is_lost_and_not_run_again,
 	a_job_that_ran_when_the_agent_restarted_is_lost_too,
