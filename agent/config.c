@@ -94,6 +94,29 @@ static int read_document(struct reader *reader)
 	return result;
 }
 
+static int fail_to_parse(const struct reader *reader, const yaml_parser_t *parser)
+{
+	return sl_fail(reader->err, SL_EINVALID, "%s:%zu: not YAML: %s", reader->path,
+		parser->problem_mark.line + 1,
+		parser->problem ? parser->problem : "cannot be read");
+}
+
+/* What came after --- would be options that nobody reads. */
+static int check_rest(const struct reader *reader, yaml_parser_t *parser)
+{
+	yaml_document_t second;
+	const yaml_node_t *root;
+	int result = 0;
+
+	if (!yaml_parser_load(parser, &second))
+		return fail_to_parse(reader, parser);
+	root = yaml_document_get_root_node(&second);
+	if (root)
+		result = fail_at(reader, root, "a second document; one is wanted", "");
+	yaml_document_delete(&second);
+	return result;
+}
+
 static int read_file(
 	const char *path, FILE *file, struct sl_options *options, struct sl_error *err)
 {
@@ -108,11 +131,11 @@ static int read_file(
 	yaml_parser_set_input_file(&parser, file);
 	if (yaml_parser_load(&parser, &document)) {
 		result = read_document(&reader);
+		if (result == 0 && yaml_document_get_root_node(&document))
+			result = check_rest(&reader, &parser);
 		yaml_document_delete(&document);
 	} else {
-		result = sl_fail(err, SL_EINVALID, "%s:%zu: not YAML: %s", path,
-			parser.problem_mark.line + 1,
-			parser.problem ? parser.problem : "cannot be read");
+		result = fail_to_parse(&reader, &parser);
 	}
 	yaml_parser_delete(&parser);
 	return result;

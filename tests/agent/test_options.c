@@ -157,6 +157,8 @@ START_TEST(what_is_wrong_in_the_file_is_named_with_its_line)
 		{"- a\n", ":1: lines like"},
 		{"name: a\nname: b\n", ":2: this stands twice: name"},
 		{"name: \"a\n", ": not YAML: "},
+		{"name: a\n---\nname: b\n", ":3: a second document; one is wanted"},
+		{"name: a\n---\nname: \"b\n", ": not YAML: "},
 		{"config: x\n", ":1: 'config' is no option"},
 	};
 
