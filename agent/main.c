@@ -3,8 +3,10 @@
 /*
  * sloth-agent: the daemon that runs Lua tasks.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/agent.h"
 #include "agent/options.h"
@@ -42,6 +44,15 @@ static int check(const struct sl_options *options)
 	return 0;
 }
 
+/* Who asked has got it all, or is told. */
+static int flush(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "sloth-agent: cannot write to stdout: %s\n", strerror(errno));
+	return EXIT_FAILURE;
+}
+
 static int run(int argc, char **argv, struct sl_options *options)
 {
 	struct sl_error err;
@@ -53,14 +64,14 @@ static int run(int argc, char **argv, struct sl_options *options)
 		return sl_agent_run(argc, argv, options);
 	case SL_SOURCES_HELP:
 		fputs(sl_sources_help(), stdout);
-		return 0;
+		return flush(0);
 	case SL_SOURCES_VERSION:
 		puts("sloth-agent " SL_VERSION);
-		return 0;
+		return flush(0);
 	case SL_SOURCES_CHECK:
-		return check(options);
+		return flush(check(options));
 	case SL_SOURCES_DUMP:
-		return dump(options);
+		return flush(dump(options));
 	default:
 		fprintf(stderr, "sloth-agent: %s\n", err.text);
 		return EXIT_USAGE;

@@ -12,6 +12,17 @@
 
 static const char *const keys[] = {"name", "address", "groups", NULL};
 
+/* An empty list is an answer, and who sees one wants to know what to do about it. */
+static void explain_none(struct sl_targets *targets)
+{
+	struct sl_target_list list = {0};
+	struct sl_error err;
+
+	if (sl_targets_resolve(targets, "@all", &list, &err) < 0)
+		sl_command_fail(&err);
+	sl_target_list_deinit(&list);
+}
+
 static int show(const struct sl_options *options)
 {
 	sl_cleanup(sl_report_freep) struct sl_report *report = sl_report_new("agents", keys);
@@ -32,6 +43,8 @@ static int show(const struct sl_options *options)
 	}
 	if (report)
 		sl_report_print(report, options);
+	if (sl_targets_n(targets) == 0)
+		explain_none(targets);
 	return SL_EXIT_OK;
 }
 

@@ -15,7 +15,8 @@
 static void show_help(const struct sl_command *command, const struct sl_flag *own,
 	const struct sl_flag *common)
 {
-	printf("%s\n\nUsage: sloth %s %s\n\n", command->summary, command->name, command->usage);
+	printf("%s\n\nUsage: sloth %s%s%s\n\n", command->summary, command->name,
+		*command->usage ? " " : "", command->usage);
 	sl_flags_print(own, stdout);
 	sl_flags_print(common, stdout);
 	printf("\nExample:\n%s", command->example);
@@ -58,8 +59,8 @@ int sl_command_fail(const struct sl_error *err)
 
 int sl_command_misused(const struct sl_command *command, const char *what)
 {
-	fprintf(stderr, "sloth: %s\nUsage: sloth %s %s\n(sloth %s --help says more)\n", what,
-		command->name, command->usage, command->name);
+	fprintf(stderr, "sloth: %s\nUsage: sloth %s%s%s\n(sloth %s --help says more)\n", what,
+		command->name, *command->usage ? " " : "", command->usage, command->name);
 	return SL_EXIT_USAGE;
 }
 

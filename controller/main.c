@@ -50,18 +50,6 @@ static const struct sl_command *find(const char *name)
 	return NULL;
 }
 
-static int help(int argc, char **argv)
-{
-	const struct sl_command *command = argc > 2 ? find(argv[2]) : NULL;
-	char flag[] = "--help";
-	char *args[] = {flag, NULL};
-
-	if (command)
-		return command->run(command, 1, args);
-	show_commands(stdout);
-	return SL_EXIT_OK;
-}
-
 static int unknown(const char *name)
 {
 	const char *names[N_COMMANDS + 2] = {0};
@@ -78,6 +66,21 @@ static int unknown(const char *name)
 	else
 		sl_fail(&err, SL_EINVALID, "no command '%.80s'; sloth help lists them", name);
 	return sl_command_fail(&err);
+}
+
+static int help(int argc, char **argv)
+{
+	const char *name = argc > 2 && argv[2][0] != '-' ? argv[2] : NULL;
+	const struct sl_command *command = name ? find(name) : NULL;
+	char flag[] = "--help";
+	char *args[] = {flag, NULL};
+
+	if (command)
+		return command->run(command, 1, args);
+	if (name)
+		return unknown(name);
+	show_commands(stdout);
+	return SL_EXIT_OK;
 }
 
 static int pick_and_run(int argc, char **argv)

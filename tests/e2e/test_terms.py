@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from house import SLOTH, Case, alive, children, descendants, wait_for
+from house import SLOTH, SLOTH_AGENT, Case, alive, children, descendants, wait_for
 
 SLEEP = "log.info('begun') goroutine.sleep(%d) return true, 'slept'"
 
@@ -145,13 +145,21 @@ class Terms(Case):
         process.stderr.close()
 
     def test_a_full_disk_is_no_success(self):
-        with open("/dev/full", "w") as full:
-            process = subprocess.Popen([SLOTH, "agents", "-a", "a=tcp://127.0.0.1:1"],
-                                       stdout=full, stderr=subprocess.PIPE, text=True,
-                                       env=self.environment(), cwd=self.place)
-            _, err = process.communicate(timeout=20)
-        self.assertEqual(process.returncode, 1)
-        self.assertIn("No space left", err)
+        for argv in ((SLOTH, "agents", "-a", "a=tcp://127.0.0.1:1"), (SLOTH, "help"),
+                     (SLOTH_AGENT, "--dump-config"), (SLOTH_AGENT, "--help")):
+            with self.subTest(argv), open("/dev/full", "w") as full:
+                process = subprocess.Popen(argv, stdout=full, stderr=subprocess.PIPE, text=True,
+                                           env=self.environment(), cwd=self.place)
+                _, err = process.communicate(timeout=20)
+                self.assertEqual(process.returncode, 1)
+                self.assertIn("No space left", err)
+
+    def test_who_asks_for_what_is_not_there_hears_of_it(self):
+        result = self.assertExit(self.sloth("help", "exce"), 2)
+        self.assertIn("no command 'exce'; did you mean sloth exec?", result.err)
+        result = self.assertExit(self.sloth("agents"), 0)
+        self.assertEqual(result.out, "")
+        self.assertIn("no agents are known: name some with -a", result.err)
 
     def test_what_a_full_disk_swallows_stops_no_task(self):
         marker = self.place / "ran"
