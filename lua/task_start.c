@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/task.h"
 #include "lua/runtime_inside.h"
+#include "lua/schedule/outcome.h"
 #include "lua/transfer/transfer.h"
 
 enum {
@@ -144,6 +145,8 @@ void sl_task_judge(const struct sl_outcome *outcome, struct sl_event_result *res
 	result->ok = outcome->ok && says_success(outcome);
 	if (!outcome->ok) {
 		result->error = outcome->error;
+		if (outcome->error.kind != SL_VALUE_STRING)
+			result->message = sl_outcome_message(outcome);
 		result->traceback = outcome->traceback;
 		return;
 	}

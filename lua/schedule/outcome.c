@@ -158,5 +158,7 @@ struct sl_bytes sl_outcome_message(const struct sl_outcome *outcome)
 			return message->string;
 		return sl_bytes_of("(error object is a table)");
 	}
+	if (outcome->error.kind == SL_VALUE_NIL)
+		return sl_bytes_of("(error object is nil)");
 	return sl_bytes_of("(error object is not a string)");
 }

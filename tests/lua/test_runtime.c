@@ -23,7 +23,7 @@ static size_t count_threads(void)
 	return n;
 }
 
-START_TEST(what_a_function_returns_decides)
+START_TEST(what_a_function_returns_or_raises_decides)
 {
 	static const struct {
 		const char *body;
@@ -42,6 +42,10 @@ START_TEST(what_a_function_returns_decides)
 		{"return os.execute('exit 3')", SL_STATE_FAILED, "exit status 3"},
 		{"return os.execute('kill -9 $$')", SL_STATE_FAILED, "killed by signal 9"},
 		{"return io.popen('exit 4'):close()", SL_STATE_FAILED, "exit status 4"},
+		{"error('in error, not here', 0)", SL_STATE_FAILED, ""},
+		{"error({ message = 'no such host' })", SL_STATE_FAILED, "no such host"},
+		{"error({ code = 7 })", SL_STATE_FAILED, "(error object is a table)"},
+		{"error(nil)", SL_STATE_FAILED, "(error object is nil)"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -297,7 +301,7 @@ START_TEST(a_runtime_made_before_a_fork_serves_each_child_as_its_own)
 }
 END_TEST
 
-SL_CHECK_MAIN("runtime", what_a_function_returns_decides, outputs_are_in_the_result,
+SL_CHECK_MAIN("runtime", what_a_function_returns_or_raises_decides, outputs_are_in_the_result,
 	an_error_has_its_line_and_traceback, a_task_knows_what_it_is,
 	a_task_that_needs_no_thread_starts_none, what_it_says_becomes_events,
 	os_exit_ends_the_task, a_cancelled_task_stops_where_it_waits,
