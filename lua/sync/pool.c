@@ -145,18 +145,7 @@ static void free_submission(struct sl_handle *handle)
 	free(submission);
 }
 
-static void settle(struct sl_submission *submission, struct sl_goroutine *goroutine,
-	struct sl_outcome *outcome);
-
-/* @ctx is the submission, whose reference comes back here. */
-static void task_ended(void *ctx, struct sl_goroutine *goroutine, struct sl_outcome *outcome)
-{
-	struct sl_submission *submission = ctx;
-
-	outcome->wait_ms = (double)(goroutine->started_ns - submission->submitted_ns) / 1e6 +
-	                   outcome->wait_ms;
-	settle(submission, goroutine, outcome);
-}
+static void task_ended(void *ctx, struct sl_goroutine *goroutine, struct sl_outcome *outcome);
 
 struct sl_submission *sl_submission_new(struct sl_pool *pool, const struct sl_start *start)
 {
@@ -199,26 +188,10 @@ static struct sl_submission *take_queued_locked(struct sl_pool *pool)
 	return submission;
 }
 
-/* Begins the task, which counts as active already; its reference goes along. */
-static void launch(struct sl_submission *submission)
-{
-	struct sl_start start = submission->start;
-	struct sl_outcome outcome = {0};
-	struct sl_error err;
-
-	submission->start.parcel = NULL;
-	submission->start.share = NULL;
-	submission->start.body = NULL;
-	if (sl_goroutine_start(submission->pool->runtime, &start, &err) == 0)
-		return;
-	outcome.stopped = err.code == SL_ECANCELLED;
-	sl_outcome_fail(&outcome, err.text);
-	settle(submission, NULL, &outcome);
-}
-
-/* A task has ended: counts it, keeps its result, and gives its place to the next one. */
-static void settle(struct sl_submission *submission, struct sl_goroutine *goroutine,
-	struct sl_outcome *outcome)
+/* A task has ended: counts it, keeps its result, and returns the next one, which has its place
+ * and is to begin; NULL: none is queued. */
+static struct sl_submission *settle(struct sl_submission *submission,
+	struct sl_goroutine *goroutine, struct sl_outcome *outcome)
 {
 	struct sl_pool *pool = submission->pool;
 	struct sl_tally *tally = pool->runtime->tally;
@@ -250,9 +223,39 @@ static void settle(struct sl_submission *submission, struct sl_goroutine *gorout
 	sl_pool_changed_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
 
-	if (next)
-		launch(next);
 	sl_handle_unref(&submission->handle);
+	return next;
+}
+
+/* Begins the task, which counts as active already; its reference goes along. One that can't
+ * begin, since what submitted it has been stopped say, has ended: then it is the next one's
+ * turn, however many there are. */
+static void launch(struct sl_submission *submission)
+{
+	while (submission) {
+		struct sl_start start = submission->start;
+		struct sl_outcome outcome = {0};
+		struct sl_error err;
+
+		submission->start.parcel = NULL;
+		submission->start.share = NULL;
+		submission->start.body = NULL;
+		if (sl_goroutine_start(submission->pool->runtime, &start, &err) == 0)
+			return;
+		outcome.stopped = err.code == SL_ECANCELLED;
+		sl_outcome_fail(&outcome, err.text);
+		submission = settle(submission, NULL, &outcome);
+	}
+}
+
+/* @ctx is the submission, whose reference comes back here. */
+static void task_ended(void *ctx, struct sl_goroutine *goroutine, struct sl_outcome *outcome)
+{
+	struct sl_submission *submission = ctx;
+
+	outcome->wait_ms = (double)(goroutine->started_ns - submission->submitted_ns) / 1e6 +
+	                   outcome->wait_ms;
+	launch(settle(submission, goroutine, outcome));
 }
 
 bool sl_pool_is_full_locked(const struct sl_pool *pool)

@@ -516,6 +516,21 @@ START_TEST(pool_errors_have_their_words)
 }
 END_TEST
 
+/* What submitted them is stopped: none can begin. */
+START_TEST(a_long_queue_ends_at_once_with_who_filled_it)
+{
+	task_ok("goroutine.pool_create('p', {workers = 1, queue = 30000, stream = false})\n"
+		"local full = goroutine.context():with_cancel()\n"
+		"local ok = full:run(function()\n"
+		"  goroutine.pool_submit('p', goroutine.sleep, 1e9)\n"
+		"  for i = 1, 30000 do goroutine.pool_submit('p', print) end\n"
+		"  full:cancel() goroutine.sleep(1e9)\n"
+		"end)\n"
+		"local s = goroutine.pool_stats('p') goroutine.pool_close('p')\n"
+		"assert(not ok and s.failed == 30001 and s.queued == 0 and s.active == 0)");
+}
+END_TEST
+
 START_TEST(a_full_queue_makes_the_submitter_wait)
 {
 	task_ok("local go = goroutine.wait_group() go:add()\n"
@@ -904,7 +919,8 @@ SL_CHECK_MAIN("goroutine", spawn_runs_with_its_arguments_and_returns_nothing,
 	a_pool_is_closed_when_all_its_tasks_have_ended,
 	a_close_that_did_not_get_to_its_end_can_be_repeated, of_many_who_close_a_pool_one_does,
 	a_pool_never_runs_more_than_its_workers, pool_errors_have_their_words,
-	a_full_queue_makes_the_submitter_wait, a_place_in_the_queue_is_for_who_waits_to_submit,
+	a_long_queue_ends_at_once_with_who_filled_it, a_full_queue_makes_the_submitter_wait,
+	a_place_in_the_queue_is_for_who_waits_to_submit,
 	a_pool_task_that_waits_for_its_pool_raises,
 	news_of_a_pool_arrive_though_nothing_else_happens,
 	a_pool_left_open_is_closed_with_a_warning, a_silent_pool_sends_no_tasks,
