@@ -202,14 +202,16 @@ static void pretty_draw(struct sl_render *r)
 	size_t columns = 79, lines = 12, left = 0;
 	struct shown *shown;
 
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 &&
-		size.ws_row > 3) {
-		columns = size.ws_col - 1u;
-		lines = size.ws_row / 2u;
+	/* Lines that wrap, or are more than the screen has, could not be cleared any more. */
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+		columns = size.ws_col > 1 ? size.ws_col - 1u : columns;
+		lines = size.ws_row > 0 ? size.ws_row / 2u : lines;
 	}
 	if (lines > MAX_LINES)
 		lines = MAX_LINES;
 	pretty_clear(r);
+	if (lines == 0)
+		return;
 	TAILQ_FOREACH(shown, &p->jobs, link)
 	{
 		if (p->n_drawn + 1 >= lines) {

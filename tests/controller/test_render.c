@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "controller/render.h"
 
+#include <pty.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "common/buffer.h"
 #include "common/error.h"
@@ -309,9 +312,42 @@ START_TEST(pretty_leaves_room_for_the_lines_above)
 }
 END_TEST
 
+/* Draws on a terminal of that size, and returns how many lines stand there. */
+static int draw_on(struct sl_render *r, struct winsize size)
+{
+	int master, slave, saved = dup(STDOUT_FILENO);
+
+	ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, &size), 0);
+	fflush(stdout);
+	ck_assert_int_ge(dup2(slave, STDOUT_FILENO), 0);
+	r->ops->draw(r);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	close(slave);
+	close(master);
+	ck_assert_uint_lt(strcspn(text(), "\n"), 20); /* bytes, and there is a … */
+	r->ops->clear(r);
+	return atoi(out.size ? text() + 2 : "0");
+}
+
+START_TEST(pretty_fits_a_small_terminal)
+{
+	struct sl_render *r = prepare(sl_render_pretty_new());
+	struct sl_job other;
+
+	other = job;
+	r->ops->begun(r, &job);
+	r->ops->begun(r, &other);
+	ck_assert_int_eq(draw_on(r, (struct winsize){.ws_row = 24, .ws_col = 10}), 2);
+	ck_assert_int_eq(draw_on(r, (struct winsize){.ws_row = 3, .ws_col = 10}), 1);
+	ck_assert_int_eq(draw_on(r, (struct winsize){.ws_row = 1, .ws_col = 10}), 0);
+	r->ops->free(r);
+}
+END_TEST
+
 SL_CHECK_MAIN("render", pretty_keeps_what_runs_below_the_lines,
-	pretty_leaves_room_for_the_lines_above, plain_lines_stand_behind_their_host,
-	fields_stand_behind_the_message, what_a_task_prints_can_not_act_on_a_terminal,
-	a_pool_is_summed_up_when_it_closes, a_failure_is_shown_once,
-	the_summary_says_how_it_came_out_and_why, json_lines_are_one_object_each,
-	the_json_document_has_everything)
+	pretty_leaves_room_for_the_lines_above, pretty_fits_a_small_terminal,
+	plain_lines_stand_behind_their_host, fields_stand_behind_the_message,
+	what_a_task_prints_can_not_act_on_a_terminal, a_pool_is_summed_up_when_it_closes,
+	a_failure_is_shown_once, the_summary_says_how_it_came_out_and_why,
+	json_lines_are_one_object_each, the_json_document_has_everything)
