@@ -868,10 +868,14 @@ START_TEST(finalizers_and_close_variables_run)
 		"  local x <close> = setmetatable({}, {__close = function() log.info('close') "
 		"end})\n"
 		"  error('e') end)\n"
-		"goroutine.timeout(10, function()\n"
+		"local ctx, inside = goroutine.context():with_cancel(), "
+		"goroutine.atomic_int()\n"
+		"goroutine.spawn(function()\n"
+		"  while inside:load() == 0 do goroutine.sleep(1) end ctx:cancel() end)\n"
+		"ctx:run(function()\n"
 		"  local x <close> = setmetatable({}, {__close = function() log.info('stop') "
 		"end})\n"
-		"  goroutine.sleep(10000) end)");
+		"  inside:inc() goroutine.sleep(1e9) end)");
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
 	task_seen(&run, ": gc\n");
 	task_seen(&run, ": close\n");

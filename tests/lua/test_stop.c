@@ -65,6 +65,13 @@ static const char *const endless[] = {
 	"require('goroutine').spawn_many(1000, function() " LOOP " end) " LOOP,
 };
 
+/* Runs a function that is stopped when it has counted itself @inside. */
+#define AS_SOON_AS_INSIDE                                                                      \
+	"local ctx, inside = goroutine.context():with_cancel(), goroutine.atomic_int()\n"      \
+	"goroutine.spawn(function()\n"                                                         \
+	"  while inside:load() == 0 do goroutine.sleep(1) end ctx:cancel() end)\n"             \
+	"ctx:run(function()\n"
+
 START_TEST(a_timeout_stops_whatever_runs)
 {
 	char body[2048];
@@ -169,14 +176,12 @@ END_TEST
 
 START_TEST(variables_are_closed_inside_of_coroutines_too)
 {
-	task_run(&run,
-		"local function closing(name)\n"
-		"  return setmetatable({}, {__close = function() log.info(name) end}) end\n"
-		"goroutine.timeout(20, function()\n"
-		"  local a <close> = closing('a')\n"
-		"  coroutine.wrap(function() local b <close> = closing('b')\n"
-		"    coroutine.wrap(function() local c <close> = closing('c')\n"
-		"      goroutine.sleep(100000) end)() end)() end)");
+	task_run(&run, "local function closing(name)\n"
+		       "  return setmetatable({}, {__close = function() log.info(name) end}) "
+	               "end\n" AS_SOON_AS_INSIDE "  local a <close> = closing('a')\n"
+		       "  coroutine.wrap(function() local b <close> = closing('b')\n"
+		       "    coroutine.wrap(function() local c <close> = closing('c')\n"
+		       "      inside:inc() goroutine.sleep(100000) end)() end)() end)");
 	ck_assert_int_eq(run.state, SL_STATE_DONE);
 	ck_assert_str_eq(run.log.data, "c\nb\na\n");
 	task_finish(&run);
@@ -257,13 +262,16 @@ static const char *const stuck[] = {
 	"io.stdin:read(1)",
 };
 
+/* Until the time is over when it is inside. */
+#define AGAIN_AND_AGAIN "while true do goroutine.timeout(50, function() %s end) end"
+
 START_TEST(what_cannot_be_stopped_ends_the_process_and_says_so)
 {
 	struct sl_runtime_config config = {.threads = 2};
 	char body[400], text[1200];
 	int64_t lived_ms;
 
-	snprintf(body, sizeof(body), "goroutine.timeout(50, function() %s end)", stuck[_i]);
+	snprintf(body, sizeof(body), AGAIN_AND_AGAIN, stuck[_i]);
 	lived_ms = run_given_up(&config, body, text, sizeof(text));
 	ck_assert_msg(strncmp(text, "failed: goroutine ", 18) == 0, "%s", text);
 	ck_assert_ptr_nonnull(strstr(text, "sits in a function in C"));
@@ -319,11 +327,11 @@ START_TEST(closing_variables_may_wait_for_a_cpu)
 		.threads = 2, .stop_ms = 1000 * SL_SLOWNESS, .glance = see_it_wait};
 
 	task_run_with(&run, &config,
-		"goroutine.timeout(20, function()\n"
+		AS_SOON_AS_INSIDE
 		"  local x <close> = setmetatable({}, {__close = function()\n"
 		"    local t = os.clock() repeat until os.clock() - t > 0.5 log.info('closed') "
 		"end})\n"
-		"  " LOOP "end)");
+		"  inside:inc() " LOOP "end)");
 	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
 	ck_assert_str_eq(run.log.data, "closed\n");
 	task_finish(&run);
@@ -335,7 +343,7 @@ START_TEST(waiting_for_a_cpu_has_an_end_too)
 	struct sl_runtime_config config = {.threads = 2, .stop_ms = 20, .glance = see_it_wait};
 	char body[400], text[1200];
 
-	snprintf(body, sizeof(body), "goroutine.timeout(50, function() %s end)", stuck[0]);
+	snprintf(body, sizeof(body), AGAIN_AND_AGAIN, stuck[0]);
 	ck_assert_int_ge(run_given_up(&config, body, text, sizeof(text)), 200);
 	ck_assert_msg(strstr(text, "has not ended 200 ms after it was stopped"), "%s", text);
 }
