@@ -29,6 +29,10 @@ SLOW = float(os.environ.get("SLOTH_TEST_SLOW", "1"))
 SANITIZED = os.environ.get("SLOTH_TEST_SANITIZED") == "1"
 
 
+# What a shell runs in the background ignores interrupts, and so would all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def deadline(seconds):
     return time.monotonic() + seconds * SLOW
 
