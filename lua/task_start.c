@@ -114,7 +114,44 @@ int sl_task_begin(void *ctx, lua_State *L, struct sl_error *err)
 	return sl_fail(err, SL_ENOMEM, "cannot begin the task: %s", lua_tostring(L, -1));
 }
 
-/* false or nil and a message, or nothing that says failure */
+static const struct sl_value *field(const struct sl_value *value, const char *name)
+{
+	return value->kind == SL_VALUE_TABLE ? sl_table_get(value->table, name) : NULL;
+}
+
+static bool is_boolean(const struct sl_value *value, bool which)
+{
+	return value && value->kind == SL_VALUE_BOOLEAN && value->boolean == which;
+}
+
+/* Whether it is an answer of exec.run() or http.get() that says that it was none to wish for.
+ */
+static bool is_bad_answer(const struct sl_value *value)
+{
+	return is_boolean(field(value, "success"), false);
+}
+
+/* Why such an answer is bad; in @text, or the answer's own, and empty where it doesn't say. */
+static struct sl_bytes why_bad(const struct sl_value *value, char *text, size_t size)
+{
+	const struct sl_value *status = field(value, "status"),
+			      *exit_code = field(value, "exit_code"),
+			      *ended_by = field(value, "signal");
+
+	if (status && status->kind == SL_VALUE_STRING)
+		return status->string;
+	text[0] = '\0';
+	if (is_boolean(field(value, "timed_out"), true))
+		snprintf(text, size, "timed out");
+	else if (ended_by && ended_by->kind == SL_VALUE_STRING)
+		snprintf(text, size, "killed by %.*s", (int)ended_by->string.size,
+			ended_by->string.data);
+	else if (exit_code && exit_code->kind == SL_VALUE_INTEGER)
+		snprintf(text, size, "exit status %lld", (long long)exit_code->integer);
+	return sl_bytes_of(text);
+}
+
+/* false, nil and a message, or an answer that says so, or nothing that says failure */
 static bool says_success(const struct sl_outcome *outcome)
 {
 	const struct sl_value *values = outcome->values;
@@ -124,7 +161,7 @@ static bool says_success(const struct sl_outcome *outcome)
 	if (values[0].kind == SL_VALUE_BOOLEAN)
 		return values[0].boolean;
 	if (values[0].kind != SL_VALUE_NIL)
-		return true;
+		return !is_bad_answer(&values[0]);
 	return outcome->n_values == 1 || values[1].kind != SL_VALUE_STRING;
 }
 
@@ -161,6 +198,8 @@ void sl_task_judge(const struct sl_outcome *outcome, struct sl_event_result *res
 	}
 	if (outcome->n_values > 1 && outcome->values[1].kind == SL_VALUE_STRING)
 		result->message = outcome->values[1].string;
+	else if (outcome->n_values > 0 && is_bad_answer(&outcome->values[0]))
+		result->message = why_bad(&outcome->values[0], text, size);
 	/* What io.open() and its like put third is no output. */
 	if (outcome->n_values > 2 && !(outcome->values[0].kind == SL_VALUE_NIL &&
 					     outcome->values[2].kind == SL_VALUE_INTEGER))
