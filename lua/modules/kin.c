@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lua/modules/deaths.h"
+
 #define MARK "SLOTH_EXEC_ID"
 #define MAX_ENVIRON ((size_t)256 * 1024)
 
@@ -29,8 +31,7 @@ void sl_kin_mark(struct sl_kin *kin)
 		atomic_fetch_add(&n, 1));
 }
 
-/* Those that nobody waits for and that have ended. */
-static void reap_abandoned_locked(void)
+static void reap_locked(void)
 {
 	size_t kept = 0;
 
@@ -45,11 +46,18 @@ void sl_kin_join(struct sl_kin *kin, pid_t root)
 	kin->root = root;
 	kin->prev = NULL;
 	pthread_mutex_lock(&lock);
-	reap_abandoned_locked();
+	reap_locked();
 	kin->next = first;
 	if (first)
 		first->prev = kin;
 	first = kin;
+	pthread_mutex_unlock(&lock);
+}
+
+void sl_kin_reap(void)
+{
+	pthread_mutex_lock(&lock);
+	reap_locked();
 	pthread_mutex_unlock(&lock);
 }
 
@@ -140,6 +148,9 @@ static void add(struct family *family, pid_t pid, bool parent_is_ours)
 	const struct sl_kin *kin = family->kin;
 	bool ours = parent_is_ours || pid == kin->root;
 
+	for (size_t i = 0; i < family->n; i++)
+		if (family->list[i].pid == pid)
+			return;
 	if (!ours && is_root(pid))
 		return;
 	if (family->n == family->room) {
@@ -187,63 +198,44 @@ static void add_children(struct family *family, pid_t parent, bool ours)
 	closedir(threads);
 }
 
+/* Whose parent dies meanwhile is our child by the time that we look at the parent's. So our own
+ * come last, once more. */
 static void look(struct family *family)
 {
+	size_t n_before, n_asked = 0;
+
 	family->n = 0;
-	add_children(family, getpid(), false);
-	for (size_t i = 0; i < family->n; i++)
-		add_children(family, family->list[i].pid, family->list[i].ours);
+	do {
+		n_before = family->n;
+		add_children(family, getpid(), false);
+		for (; n_asked < family->n; n_asked++)
+			add_children(
+				family, family->list[n_asked].pid, family->list[n_asked].ours);
+	} while (family->n > n_before);
 }
 
 /* ---- ending them ---- */
 
-struct killed {
-	pid_t *pids;
-	size_t n, room;
-};
-
-/* Whether it had not been killed before. */
-static bool kill_once(struct killed *killed, pid_t pid)
-{
-	for (size_t i = 0; i < killed->n; i++)
-		if (killed->pids[i] == pid)
-			return false;
-	if (killed->n == killed->room) {
-		size_t room = killed->room ? killed->room * 2 : 64;
-		pid_t *pids = realloc(killed->pids, room * sizeof(*pids));
-
-		if (!pids)
-			return false;
-		killed->pids = pids;
-		killed->room = room;
-	}
-	killed->pids[killed->n++] = pid;
-	kill(pid, SIGKILL);
-	return true;
-}
-
-void sl_kin_kill(struct sl_kin *kin)
+void sl_kin_kill(struct sl_kin *kin, struct sl_deaths *deaths)
 {
 	struct family family = {.kin = kin};
-	struct killed killed = {0};
 	bool more;
 
 	if (kin->root == 0)
 		return;
-	kill(-kin->root, SIGKILL);
-	kill_once(&killed, kin->root);
+	/* As long as it lives, its children are known by it, whatever else they hide. */
+	kill(-kin->root, SIGSTOP);
+	deaths->root = kin->root;
 	/* A process that has been killed begins no other one: as long as a look finds any that
 	 * was not there before, there may be more. */
 	do {
 		more = false;
 		look(&family);
 		for (size_t i = 0; i < family.n; i++)
-			if (family.list[i].ours && kill_once(&killed, family.list[i].pid))
+			if (family.list[i].ours && sl_deaths_kill(deaths, family.list[i].pid))
 				more = true;
 	} while (more);
-	for (size_t i = 0; i < killed.n; i++)
-		if (killed.pids[i] != kin->root)
-			waitpid(killed.pids[i], NULL, WNOHANG);
-	free(killed.pids);
 	free(family.list);
+	kill(-kin->root, SIGKILL); /* where nothing could be seen */
+	sl_deaths_kill(deaths, kin->root);
 }

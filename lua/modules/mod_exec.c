@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "lua/modules/deaths.h"
 #include "lua/modules/modules.h"
 #include "lua/modules/options.h"
 #include "lua/modules/process.h"
@@ -35,7 +36,8 @@ enum {
 /* One call of exec.run(), in a userdata. */
 struct run {
 	struct sl_process *process; /* borrowed from SLOT_PROCESS */
-	int64_t started_ns, deadline_ns;
+	int64_t started_ns;
+	int64_t deadline_ns; /* 0: none; of its death once it was killed */
 	bool streams, timed_out;
 	bool full; /* for the sink */
 };
@@ -233,28 +235,58 @@ static bool put(void *ctx, int stream, struct sl_bytes text)
 	return sl_runtime_emit_out(sl_runtime_of(L), stream, sl_goroutine_of(L)->id, text);
 }
 
+static void kill_it(struct run *run)
+{
+	sl_process_kill(run->process);
+	run->timed_out = true;
+	run->deadline_ns = sl_clock_monotonic_ns() + SL_DEATHS_NS;
+}
+
+/* One step, or two when it has been killed and doesn't end. */
+static enum sl_process_step step(struct run *run, const struct sl_process_sink *sink)
+{
+	bool expired = run->deadline_ns && sl_clock_monotonic_ns() >= run->deadline_ns;
+	enum sl_process_step result;
+
+	if (expired && !run->timed_out) {
+		kill_it(run);
+		expired = false;
+	}
+	result = sl_process_step(run->process, sink);
+	if (result != SL_PROCESS_WAIT || !expired)
+		return result;
+	sl_process_give_up(run->process);
+	return sl_process_step(run->process, sink);
+}
+
+static void tell_remains(lua_State *L, const struct run *run)
+{
+	char text[200];
+
+	if (sl_process_remains(run->process, text, sizeof(text)))
+		sl_runtime_emit_log(sl_runtime_of(L), SL_LOG_WARNING, sl_goroutine_of(L)->id,
+			sl_bytes_of(text), NULL);
+}
+
 /* Slots as above. */
 static int go_on(lua_State *L, int status, lua_KContext ctx)
 {
 	struct run *run = lua_touserdata(L, SLOT_RUN);
 	struct sl_process_sink sink = {put, L};
 	uint64_t mark = sl_runtime_drain_mark(sl_runtime_of(L));
-	int64_t deadline_ns;
-	int step;
 
 	(void)status;
-	if (run->deadline_ns && !run->timed_out &&
-		sl_clock_monotonic_ns() >= run->deadline_ns) {
-		sl_process_kill(run->process);
-		run->timed_out = true;
-	}
-	deadline_ns = run->timed_out ? 0 : run->deadline_ns;
-	step = sl_process_step(run->process, run->streams ? &sink : NULL);
-	if (step == SL_PROCESS_OVER)
+	switch (step(run, run->streams ? &sink : NULL)) {
+	case SL_PROCESS_OVER:
+		tell_remains(L, run);
 		return push_result(L, run);
-	if (step == SL_PROCESS_FULL)
-		return sl_runtime_wait_drained_to(L, mark, deadline_ns, ctx, go_on);
-	sl_goroutine_prepare(L, &sl_process_wait_kind, run->process, deadline_ns);
+	case SL_PROCESS_FULL:
+		return sl_runtime_wait_drained_to(
+			L, mark, run->timed_out ? 0 : run->deadline_ns, ctx, go_on);
+	case SL_PROCESS_WAIT:
+		break;
+	}
+	sl_goroutine_prepare(L, &sl_process_wait_kind, run->process, run->deadline_ns);
 	return sl_goroutine_wait(L, ctx, go_on);
 }
 

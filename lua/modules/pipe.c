@@ -16,6 +16,7 @@
 #include "lua/modules/environment.h"
 #include "lua/modules/kin.h"
 #include "lua/modules/launch.h"
+#include "lua/modules/mourning.h"
 #include "lua/schedule/reactor.h"
 #include "lua/schedule/scheduler.h"
 
@@ -130,13 +131,12 @@ void sl_pipe_free(struct sl_pipe *pipe, bool kill)
 		fclose(pipe->file);
 	close_end(pipe);
 	sl_watch_free(pipe->end_watch);
-	if (pipe->kin.root) {
-		if (kill)
-			sl_kin_kill(&pipe->kin);
-		sl_kin_abandon(&pipe->kin);
-	}
 	if (pipe->pidfd >= 0)
 		close(pipe->pidfd);
+	if (pipe->kin.root && kill)
+		sl_mourn_kin(&pipe->kin);
+	else if (pipe->kin.root)
+		sl_kin_abandon(&pipe->kin);
 	sl_buffer_deinit(&pipe->ahead);
 	pthread_mutex_destroy(&pipe->lock);
 	free(pipe);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,10 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "lua/modules/deaths.h"
 #include "lua/modules/environment.h"
 #include "lua/modules/kin.h"
+#include "lua/modules/mourning.h"
 #include "lua/schedule/reactor.h"
 
 #define READ_BYTES ((size_t)64 * 1024)
@@ -23,6 +26,7 @@
 enum {
 	ENDED = 0, /* what epoll says of the process itself; else the stream's number + 1 */
 	INPUT = 1,
+	DEATH = 4, /* one of those that were killed with it */
 };
 
 struct output {
@@ -38,8 +42,11 @@ struct sl_process {
 	struct sl_account *account;
 	size_t charged;
 	struct sl_kin kin;
-	int pidfd;  /* -1: reaped */
-	int events; /* epoll: anything of this process */
+	int pidfd;               /* -1: reaped */
+	int events;              /* epoll: anything of this process */
+	struct sl_deaths deaths; /* once it was killed */
+	size_t n_seen;           /* of deaths; the next one is in events */
+	bool dying;              /* not all of them have happened */
 	int input_fd;
 	struct sl_buffer input;
 	struct output outputs[2];
@@ -63,18 +70,6 @@ static void free_process(struct sl_handle *handle)
 {
 	struct sl_process *process = (struct sl_process *)handle;
 
-	if (process->pidfd >= 0 && process->kin.root) {
-		siginfo_t info;
-
-		sl_kin_kill(&process->kin);
-		/* Mostly it is gone by now; nobody waits for one that takes its time. */
-		info.si_pid = 0;
-		if (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG) == 0 &&
-			info.si_pid != 0)
-			sl_kin_leave(&process->kin);
-		else
-			sl_kin_abandon(&process->kin);
-	}
 	sl_watch_free(process->watch);
 	close_fd(&process->pidfd);
 	close_fd(&process->events);
@@ -85,6 +80,10 @@ static void free_process(struct sl_handle *handle)
 		sl_buffer_deinit(&process->outputs[i].kept);
 		sl_buffer_deinit(&process->outputs[i].line);
 	}
+	/* Now that there are descriptors to be had. */
+	if (process->kin.root)
+		sl_mourn_kin(&process->kin);
+	sl_mourn(&process->deaths);
 	sl_account_release(process->account, process->charged);
 	pthread_mutex_destroy(&process->lock);
 	free(process);
@@ -104,6 +103,7 @@ static struct sl_process *new_process(struct sl_account *account)
 	process->handle =
 		(struct sl_handle){.refs = 1, .kind = SL_PROCESS_KIND, .free = free_process};
 	process->account = account;
+	process->deaths = (struct sl_deaths)SL_DEATHS_INIT;
 	process->pidfd = process->events = process->input_fd = -1;
 	process->outputs[0] = process->outputs[1] = (struct output){.fd = -1, .left = -1};
 	pthread_mutex_init(&process->lock, NULL);
@@ -211,10 +211,7 @@ static int start(struct sl_process *process, const struct sl_process_ask *ask, c
 	process->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (process->pidfd >= 0)
 		return add_event(process, process->pidfd, ENDED, err);
-	sl_fail_errno(err, errno, "cannot watch a process");
-	sl_kin_kill(&process->kin);
-	sl_kin_abandon(&process->kin);
-	return SL_ESYSTEM;
+	return sl_fail_errno(err, errno, "cannot watch a process");
 }
 
 int sl_process_new(struct sl_reactor *reactor, struct sl_account *account,
@@ -367,10 +364,40 @@ static void reap(struct sl_process *process)
 	close_fd(&process->pidfd);
 }
 
+/* Watches the next death, when there is one. */
+static void follow_deaths(struct sl_process *process)
+{
+	int fd = sl_deaths_next(&process->deaths);
+
+	process->dying = fd >= 0 && (process->n_seen == process->deaths.at + 1 ||
+					    add_event(process, fd, DEATH, NULL) == 0);
+	process->n_seen = process->deaths.at + 1;
+}
+
 void sl_process_kill(struct sl_process *process)
 {
-	if (process->pidfd >= 0)
-		sl_kin_kill(&process->kin);
+	if (process->pidfd < 0)
+		return;
+	sl_kin_kill(&process->kin, &process->deaths);
+	follow_deaths(process);
+}
+
+void sl_process_give_up(struct sl_process *process)
+{
+	process->dying = false;
+	if (process->pidfd < 0)
+		return;
+	sl_kin_abandon(&process->kin);
+	close_fd(&process->pidfd);
+	process->end = (struct sl_process_end){-1, SIGKILL};
+}
+
+bool sl_process_remains(struct sl_process *process, char *text, size_t size)
+{
+	bool some = sl_deaths_describe(&process->deaths, text, size);
+
+	sl_deaths_deinit(&process->deaths);
+	return some;
 }
 
 struct sl_process_end sl_process_end(const struct sl_process *process)
@@ -395,10 +422,13 @@ enum sl_process_step sl_process_step(
 	bool full = false;
 	int n;
 
-	n = process->pidfd >= 0 ? epoll_wait(process->events, events, 4, 0) : 0;
+	n = process->pidfd >= 0 || process->dying ? epoll_wait(process->events, events, 4, 0)
+	                                          : 0;
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.u32 == ENDED)
 			reap(process);
+		else if (events[i].data.u32 == DEATH)
+			follow_deaths(process);
 		else if (events[i].data.u32 == INPUT)
 			write_input(process);
 		else
@@ -407,7 +437,7 @@ enum sl_process_step sl_process_step(
 	}
 	if (full)
 		return SL_PROCESS_FULL;
-	if (process->pidfd >= 0)
+	if (process->pidfd >= 0 || process->dying)
 		return SL_PROCESS_WAIT;
 	for (int i = 0; i < 2; i++)
 		if (process->outputs[i].fd >= 0 && drain(process, i, sink))

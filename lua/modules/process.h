@@ -62,8 +62,16 @@ enum sl_process_step sl_process_step(
 
 extern const struct sl_wait_kind sl_process_wait_kind;
 
-/* Kills it and all that came of it. It is over a little later. */
+/* Kills it and all that came of it. It is over when they are gone. */
 void sl_process_kill(struct sl_process *process);
+
+/* It has been killed, and whoever waits does so no longer: it is over, whoever is still there.
+ */
+void sl_process_give_up(struct sl_process *process);
+
+/* Once it is over: whether some of those who were killed still run. Then *text says who, and
+ * why; it says so once. */
+bool sl_process_remains(struct sl_process *process, char *text, size_t size);
 
 /* Once it is over: */
 struct sl_process_end {

@@ -34,7 +34,7 @@ static bool look_locked(struct sl_runtime *runtime, struct look *look)
 {
 	*look = (struct look){.hopeless = true};
 	sl_scope_each_locked(runtime->scope, look_at, look);
-	return look->hopeless && look->n > 0;
+	return look->hopeless && look->n > 0 && runtime->scope->n_held == 0;
 }
 
 /* One look doesn't see all at the same moment: one that was asleep may have been woken by

@@ -91,10 +91,24 @@ bool sl_scope_join(struct sl_scope *scope, struct sl_goroutine *goroutine)
 	return open;
 }
 
+/* Nobody is in @scope, or one of those above it, any more: who waits for that goes on. */
+static bool is_over_locked(struct sl_scope *scope)
+{
+	bool over = false;
+
+	for (; scope; scope = scope->parent) {
+		if (scope->n_live + scope->n_held > 0)
+			continue;
+		sl_waiters_wake_all(&scope->empty);
+		over = !scope->parent;
+	}
+	return over;
+}
+
 bool sl_scope_leave(struct sl_goroutine *goroutine)
 {
 	struct sl_scope *scope = sl_steal(goroutine->scope);
-	bool over = false;
+	bool over;
 
 	pthread_mutex_lock(scope->lock);
 	if (goroutine->scope_prev)
@@ -106,11 +120,30 @@ bool sl_scope_leave(struct sl_goroutine *goroutine)
 	for (struct sl_scope *s = scope; s; s = s->parent) {
 		s->n_live--;
 		count_live(s, goroutine);
-		if (s->n_live > 0)
-			continue;
-		sl_waiters_wake_all(&s->empty);
-		over = !s->parent;
 	}
+	over = is_over_locked(scope);
+	pthread_mutex_unlock(scope->lock);
+	sl_scope_unref(scope);
+	return over;
+}
+
+void sl_scope_hold(struct sl_scope *scope)
+{
+	sl_scope_ref(scope);
+	pthread_mutex_lock(scope->lock);
+	for (struct sl_scope *s = scope; s; s = s->parent)
+		s->n_held++;
+	pthread_mutex_unlock(scope->lock);
+}
+
+bool sl_scope_release(struct sl_scope *scope)
+{
+	bool over;
+
+	pthread_mutex_lock(scope->lock);
+	for (struct sl_scope *s = scope; s; s = s->parent)
+		s->n_held--;
+	over = is_over_locked(scope);
 	pthread_mutex_unlock(scope->lock);
 	sl_scope_unref(scope);
 	return over;
@@ -202,7 +235,7 @@ static bool enter(struct sl_goroutine *goroutine, struct sl_wait *wait)
 
 	(void)goroutine;
 	pthread_mutex_lock(scope->lock);
-	busy = scope->n_live > 0;
+	busy = scope->n_live + scope->n_held > 0;
 	if (busy)
 		sl_waiters_add(&scope->empty, &wait->waiter);
 	pthread_mutex_unlock(scope->lock);

@@ -30,6 +30,27 @@
 	"  return found\n"                                                                     \
 	"end\n"
 
+/* In Lua: brood, a command whose processes leave their group, session and parent, and each of
+ * which makes a file in the directory den; and stays(), who of them is to be seen. Nothing
+ * comes between the end of what is looked at and the look. For it the process has to be a
+ * subreaper. */
+#define BROOD                                                                                  \
+	"local den = fs.tmp()\n"                                                               \
+	"local brood = 'cd ' .. den .. [[; child=': > $$; exec sleep 600'\n"                   \
+	"  (setsid sh -c \"$child\" &); (sh -c \"$child\" &); sh -c \"$child\" &\n"            \
+	"  : > $$; sleep 600; true]]\n"                                                        \
+	"local function is_full() return #fs.list(den) == 4 end\n"                             \
+	"local function stays()\n"                                                             \
+	"  local list = {}\n"                                                                  \
+	"  for _, pid in ipairs(fs.list(den)) do\n"                                            \
+	"    if fs.exists('/proc/' .. pid) then\n"                                             \
+	"      list[#list + 1] = pid .. ' ' .. (fs.read('/proc/' .. pid .. '/stat') or '')\n"  \
+	"    end\n"                                                                            \
+	"  end\n"                                                                              \
+	"  for _, pid in ipairs(fs.list(den)) do fs.remove(den .. '/' .. pid) end\n"           \
+	"  return table.concat(list, '\\n')\n"                                                 \
+	"end\n"
+
 struct task_run {
 	struct sl_runtime *runtime;
 	struct sl_parcel *parcel;

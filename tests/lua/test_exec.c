@@ -4,9 +4,12 @@
  * Commands: what comes of them, and that nothing of them is left.
  */
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -14,6 +17,21 @@
 #include "tests/support/check_main.h"
 
 static struct task_run run;
+
+static void *cancel_after_log(void *arg)
+{
+	struct task_run *task = arg;
+	size_t n = 0;
+
+	while (n == 0) {
+		pthread_mutex_lock(&task->lock);
+		n = task->n_events;
+		pthread_mutex_unlock(&task->lock);
+		usleep(1000);
+	}
+	sl_runtime_cancel(task->runtime, "enough");
+	return NULL;
+}
 
 START_TEST(a_line_is_for_the_shell_and_words_are_not)
 {
@@ -140,6 +158,111 @@ START_TEST(a_stopped_goroutine_takes_its_command_along)
 }
 END_TEST
 
+/* Not a moment later: not even dead and unreaped. */
+START_TEST(what_was_stopped_is_gone_when_that_is_told)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	task_ok(BROOD "for i, body in ipairs{\n"
+		      "  function() exec.run(brood) end,\n"
+		      "  function() os.execute(brood) end,\n"
+		      "  function() io.popen(brood):read('a') end,\n"
+		      "  function() io.popen(brood, 'w'):close() end,\n"
+		      "  function() local f = io.popen(brood) goroutine.sleep(1e9) end,\n"
+		      "  function() table.sort({2, 1}, function() exec.run(brood) end) end,\n"
+		      "  function() goroutine.await(goroutine.async(exec.run, brood)) end,\n"
+		      "} do\n"
+		      "  local ctx = goroutine.context()\n"
+		      "  goroutine.spawn(function()\n"
+		      "    while not is_full() do goroutine.sleep(5) end ctx:cancel() end)\n"
+		      "  ctx:run(body)\n"
+		      "  local left = stays()\n"
+		      "  assert(left == '', i .. ': ' .. left)\n"
+		      "end\n"
+		      "fs.remove(den, {recursive = true})");
+}
+END_TEST
+
+START_TEST(what_a_timeout_killed_is_gone_when_it_returns)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	task_ok(BROOD "local ms, full = 100, false\n"
+		      "repeat\n"
+		      "  local r = exec.run(brood, {timeout = ms .. 'ms'})\n"
+		      "  full = is_full()\n"
+		      "  local left = stays()\n"
+		      "  assert(r.timed_out and left == '', left)\n"
+		      "  ms = ms * 2\n"
+		      "until full\n"
+		      "fs.remove(den, {recursive = true})");
+}
+END_TEST
+
+/* That of the task, when nothing but a death is to be waited for. */
+START_TEST(what_was_cancelled_is_gone_when_the_task_is_over)
+{
+	static const struct sl_runtime_config config = {.threads = 2};
+	pthread_t thread;
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	task_prepare(&run, &config,
+		BROOD "goroutine.spawn(exec.run, brood)\n"
+		      "while not is_full() do goroutine.sleep(5) end\n"
+		      "log.info('on') goroutine.sleep(1e9)");
+	pthread_create(&thread, NULL, cancel_after_log, &run);
+	run.state = sl_runtime_run(run.runtime, &run.task);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(run.state, SL_STATE_CANCELLED);
+	task_finish(&run);
+}
+END_TEST
+
+/* A program that becomes root, which nobody may kill; NULL where that can't be had. */
+static const char *make_climber(void)
+{
+	static char path[] = "/tmp/sloth-climb-XXXXXX";
+	char line[400];
+
+	if (getuid() != 0 || !mkdtemp(path))
+		return NULL;
+	snprintf(line, sizeof(line),
+		"chmod 755 %s && cp \"$(command -v setpriv)\" %s/climb && chmod 4755 %s/climb "
+		"&& "
+		"setpriv --reuid 65534 %s/climb --reuid 0 sh -c 'test $(id -ru) = 0'",
+		path, path, path, path);
+	return system(line) == 0 ? path : NULL;
+}
+
+START_TEST(what_can_not_be_killed_is_left_and_told_of)
+{
+	const char *place = make_climber();
+	char body[600];
+
+	if (!place) {
+		printf("skipped: it takes root, setpriv, and a /tmp with setuid\n");
+		return;
+	}
+	ck_assert_int_eq(setresuid(65534, 65534, 0), 0);
+	snprintf(body, sizeof(body),
+		"local climb = {'%s/climb', '--reuid', '0', 'sh', '-c', 'sleep %d'}\n"
+		"local r = exec.run(climb, {timeout = '0.5s'})\n"
+		"assert(r.timed_out and not r.success and r.duration_ms < %d)\n"
+		"local ok, e = goroutine.timeout(500, exec.run, climb)\n"
+		"assert(not ok and e == 'timeout exceeded')",
+		place, SL_SLOWNESS * 3, SL_SLOWNESS * 3000 + 500);
+	task_run(&run, body);
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	ck_assert_ptr_nonnull(strstr(run.log.data, "can't be killed"));
+	ck_assert_ptr_nonnull(
+		strstr(strstr(run.log.data, "can't be killed") + 1, "can't be killed"));
+	task_finish(&run);
+	ck_assert_int_eq(setresuid(0, 0, 0), 0);
+	snprintf(body, sizeof(body), "rm -r %s", place);
+	ck_assert_int_eq(system(body), 0);
+}
+END_TEST
+
 START_TEST(what_it_leaves_behind_is_not_waited_for)
 {
 	task_ok("local t = os.clock()\n"
@@ -220,6 +343,10 @@ SL_CHECK_MAIN("exec", a_line_is_for_the_shell_and_words_are_not,
 	a_missing_program_is_127_and_says_so, it_gets_input_environment_and_a_place,
 	another_user_is_for_who_may, wrong_arguments_raise,
 	output_streams_by_lines_while_it_runs, what_is_kept_is_bounded, a_signal_has_a_name,
-	a_timeout_ends_all_that_came_of_it, a_stopped_goroutine_takes_its_command_along,
-	what_it_leaves_behind_is_not_waited_for, those_that_wait_hold_no_thread,
-	os_execute_says_what_standard_lua_says, output_waits_until_there_is_room)
+	what_was_stopped_is_gone_when_that_is_told,
+	what_a_timeout_killed_is_gone_when_it_returns,
+	what_was_cancelled_is_gone_when_the_task_is_over,
+	what_can_not_be_killed_is_left_and_told_of, a_timeout_ends_all_that_came_of_it,
+	a_stopped_goroutine_takes_its_command_along, what_it_leaves_behind_is_not_waited_for,
+	those_that_wait_hold_no_thread, os_execute_says_what_standard_lua_says,
+	output_waits_until_there_is_room)
