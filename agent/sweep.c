@@ -3,11 +3,16 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "common/clock.h"
 #include "common/error.h"
 
 int sl_sweep_become_reaper(struct sl_error *err)
@@ -60,4 +65,55 @@ int sl_sweep(bool (*keep)(void *ctx, pid_t pid), void *ctx, struct sl_error *err
 			"/proc/self/task/*/children cannot be read: the kernel was built "
 			"without CONFIG_PROC_CHILDREN, or /proc is restricted");
 	return n;
+}
+
+/* Takes note of the first one, and keeps none. */
+static bool note(void *ctx, pid_t pid)
+{
+	pid_t *first = ctx;
+
+	if (*first == 0)
+		*first = pid;
+	return false;
+}
+
+static bool is_alone(void)
+{
+	siginfo_t info;
+
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+}
+
+/* Waits until @pid, a child, has died or it is @until_ms. */
+static int await_death(pid_t pid, int64_t until_ms, struct sl_error *err)
+{
+	int64_t left_ms = until_ms - sl_clock_monotonic_ms();
+	struct pollfd death = {.events = POLLIN};
+
+	death.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (death.fd < 0)
+		return sl_fail_errno(err, errno, "cannot wait for process %d", (int)pid);
+	poll(&death, 1, left_ms > 0 ? (int)left_ms : 0);
+	close(death.fd);
+	return 0;
+}
+
+int sl_sweep_out(int ms, struct sl_error *err)
+{
+	int64_t until_ms = sl_clock_monotonic_ms() + ms;
+	int code = 0;
+
+	while (code >= 0 && !is_alone()) {
+		pid_t first = 0;
+
+		if (sl_clock_monotonic_ms() >= until_ms)
+			return sl_fail(err, SL_ESYSTEM,
+				"some of its processes have been killed and do not die");
+		code = sl_sweep(note, &first, err);
+		if (code > 0)
+			code = await_death(first, until_ms, err);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	}
+	return code;
 }

@@ -23,3 +23,8 @@ int sl_sweep_become_reaper(struct sl_error *err) sl_must_check;
  * been reaped, and not before: so reap, sweep, and go on while it finds any. SL_ESYSTEM when
  * /proc doesn't say who the children are. */
 int sl_sweep(bool (*keep)(void *ctx, pid_t pid), void *ctx, struct sl_error *err) sl_must_check;
+
+/* Kills and reaps all that descends from this process, which is such a reaper, and doesn't go
+ * on before it is gone. Blocks, at most about @ms: what can't be killed in that time (a process
+ * in an uninterruptible sleep) is left. Costs next to nothing where there is nobody. */
+int sl_sweep_out(int ms, struct sl_error *err) sl_must_check;

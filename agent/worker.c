@@ -16,6 +16,7 @@
 
 #include "agent/link.h"
 #include "agent/outbox.h"
+#include "agent/sweep.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/event.h"
@@ -26,6 +27,7 @@
 #include "proto/task_msg.h"
 
 #define RESCUE_MS 200
+#define SWEEP_MS (SL_SLOWNESS * 1000)
 
 /* What processes and C libraries write to stdout or stderr. */
 struct stream {
@@ -406,6 +408,20 @@ static void end_streams(struct worker *self)
 		drain_stream(&self->streams[i]);
 }
 
+/* The task is over when what it left behind is gone, too. If that takes too long the spawner
+ * goes on with it. */
+static void end_processes(struct worker *self)
+{
+	struct sl_event event = {.kind = SL_EVENT_LOG, .time_us = sl_clock_wall_us()};
+	struct sl_error err;
+
+	if (sl_sweep_out(SWEEP_MS, &err) >= 0)
+		return;
+	event.log.level = SL_LOG_WARNING;
+	event.log.message = sl_bytes_of(err.text);
+	sl_outbox_emit(self->outbox, &event);
+}
+
 static void emit_refusal(struct worker *self, const struct sl_error *why)
 {
 	struct sl_event event = {.kind = SL_EVENT_RESULT, .time_us = sl_clock_wall_us()};
@@ -469,6 +485,7 @@ _Noreturn void sl_worker_run(int fd, struct sl_tally *tally)
 		emit_refusal(&worker, &why);
 	if (worker.is_copy)
 		_exit(state == SL_STATE_DONE ? 0 : 1);
+	end_processes(&worker);
 	end_streams(&worker);
 	if (sl_outbox_finish(worker.outbox, state, &err) < 0)
 		_exit(1);

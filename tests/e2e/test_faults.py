@@ -77,9 +77,8 @@ class Faults(Case):
         result = self.assertExit(self.sloth("attach", "web-01", job, agents=[agent]), 0)
         self.assertIn("finished alone", result.out)
 
-    def test_children_do_not_survive_their_task(self):
-        """Neither a plain child, nor one that left the session, nor a double fork."""
-        agent = self.agent()
+    def brood(self):
+        """A command that leaves three processes behind, and where it writes their pids."""
         pids = self.place / "pids"
         script = self.place / "brood.sh"
         script.write_text('#!/bin/sh\nsleep 600 &\necho $! >>%s\n'
@@ -87,14 +86,32 @@ class Faults(Case):
                           'setsid setsid sh -c \'(sleep 602 & echo $! >>%s) &\'\nwait\n'
                           % (pids, pids, pids))
         script.chmod(0o755)
-        path = self.workflow('task("t"):command(function() os.execute("%s & sleep 0.2; '
-                             'while [ $(wc -l <%s) -lt 3 ]; do sleep 0.05; done") '
-                             'goroutine.sleep(60000) end)'
-                             ':delegate_to("web-01"):timeout("2s"):build()' % (script, pids))
-        self.assertExit(self.sloth("run", path, agents=[agent]), 4)
+        return pids, ('os.execute("%s & sleep 0.2; while [ $(wc -l <%s) -lt 3 ]; do sleep 0.05; '
+                      'done")' % (script, pids))
+
+    def assertGone(self, pids):
+        """Not a moment later."""
         brood = [int(word) for word in pids.read_text().split()]
+        self.assertEqual([pid for pid in brood if alive(pid)], [])
         self.assertEqual(len(brood), 3)
-        wait_for(lambda: not any(map(alive, brood)), "the whole brood is gone", 5)
+
+    def test_children_do_not_survive_their_task(self):
+        """Neither a plain child, nor one that left the session, nor a double fork."""
+        agent = self.agent()
+        pids, command = self.brood()
+        path = self.workflow('task("t"):command(function() %s goroutine.sleep(60000) end)'
+                             ':delegate_to("web-01"):timeout("2s"):build()' % command)
+        self.assertExit(self.sloth("run", path, agents=[agent]), 4)
+        self.assertGone(pids)
+
+    def test_what_a_task_left_behind_is_gone_when_it_is_done(self):
+        agent = self.agent(listen="ipc://%s/agent.sock" % self.place)
+        client = agent.client()
+        self.addCleanup(client.close)
+        pids, command = self.brood()
+        job, _ = client.submit("function() %s return true end" % command, wait_ms=10000)
+        self.assertEqual(client.finish(job)[0], "done")
+        self.assertGone(pids)
 
     def test_a_cancel_ends_the_job_and_says_who_asked(self):
         agent = self.agent()
