@@ -272,6 +272,10 @@ void sl_jobs_free(struct sl_jobs *jobs)
 static int check_head(
 	const struct sl_jobs *jobs, const struct sl_task_head *head, struct sl_error *err)
 {
+	if (head->processes > 0)
+		return sl_fail(err, SL_EBAD_TASK,
+			"limits.processes: this agent can't limit the number of processes yet; "
+			"leave it out");
 	if (head->user.size == 0 || sl_bytes_equal(head->user, jobs->user))
 		return 0;
 	return sl_fail(err, SL_EDENIED,

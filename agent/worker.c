@@ -307,9 +307,6 @@ static int apply_limits(struct worker *self, struct sl_error *err)
 {
 	const struct sl_task *task = &self->task;
 
-	if (task->limits.processes > 0)
-		return sl_fail(err, SL_EBAD_TASK,
-			"limits.processes: this agent can't limit the number of processes yet");
 	if (task->limits.files > 0) {
 		struct rlimit files = {task->limits.files, task->limits.files};
 

@@ -191,7 +191,8 @@ int sl_task_decode_head(struct sl_bytes bytes, struct sl_task_head *out, struct 
 		.run = task.meta.run,
 		.user = parts.user,
 		.timeout_ms = parts.timeout_ms,
-		.attempt = task.meta.attempt};
+		.attempt = task.meta.attempt,
+		.processes = task.limits.processes};
 	return 0;
 }
 

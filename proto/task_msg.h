@@ -24,7 +24,7 @@ int sl_task_decode(struct sl_bytes bytes, struct sl_parcel *parcel, struct sl_ta
  * @bytes. Checks what can be checked so cheaply; same errors. */
 struct sl_task_head {
 	struct sl_bytes name, workflow, run, user;
-	uint64_t timeout_ms, attempt;
+	uint64_t timeout_ms, attempt, processes;
 };
 int sl_task_decode_head(
 	struct sl_bytes bytes, struct sl_task_head *out, struct sl_error *err) sl_must_check;

@@ -80,6 +80,13 @@ task("slow"):command(function() goroutine.sleep(30000) end):timeout("200ms")
         for line in ("good: 7", "bad: no luck", "slow: slow"):
             self.assertIn(line, self.result.err)
 
+    def test_what_an_agent_cannot_enforce_it_refuses_once(self):
+        row = self.rows('''
+task("t"):command("true"):limits({ processes = 5 }):retries(3):build()
+''', code=5)["t", "local"]
+        self.assertEqual((row["state"], row["attempt"]), ("refused", 1))
+        self.assertIn("limits.processes: this agent can't limit", row["message"])
+
     def test_a_hook_cannot_end_the_run_in_silence(self):
         rows = self.rows('''
 local a = task("a"):command("true"):on_success(function() os.exit(0) end):build()
