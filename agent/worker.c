@@ -212,17 +212,18 @@ static int settle_runtime(struct worker *self, struct sl_error *err)
 	int result;
 
 	sl_runtime_set_tally(self->runtime, self->tally);
+	/* None of them is called before all are there. */
+	sl_reactor_hold(reactor);
 	result = sl_outbox_new(
 		self->fd, reactor, self->tally, on_drained, self, &self->outbox, err);
-	/* None of them is called before all are there. */
-	pthread_mutex_lock(&self->lock);
 	for (int i = 0; i < 2 && result == 0; i++)
 		result = sl_reactor_watch(reactor, self->streams[i].fd, SL_REACTOR_READ,
 			on_stream, &self->streams[i], &self->streams[i].watch, err);
-	pthread_mutex_unlock(&self->lock);
 	if (result == 0)
 		result = sl_reactor_watch(reactor, self->gate, SL_REACTOR_READ, on_link, self,
 			&self->gate_watch, err);
+	if (result == 0)
+		result = sl_reactor_release(reactor, err);
 	return result;
 }
 

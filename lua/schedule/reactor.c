@@ -18,6 +18,7 @@ struct sl_reactor {
 	struct event *end;       /* what ends the loop, even one that has not begun yet */
 	pthread_t thread;
 	bool started; /* guarded by: lock */
+	bool held;    /* guarded by: lock; the thread has to wait for sl_reactor_release() */
 };
 
 struct sl_watch {
@@ -60,12 +61,21 @@ static void *loop(void *arg)
 	return NULL;
 }
 
+static bool locks_work;
+
+static void use_locks(void)
+{
+	locks_work = evthread_use_pthreads() == 0;
+}
+
 static struct event_base *new_base(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct event_config *config;
 	struct event_base *base = NULL;
 
-	if (evthread_use_pthreads() != 0)
+	pthread_once(&once, use_locks);
+	if (!locks_work)
 		return NULL;
 	config = event_config_new();
 	if (!config)
@@ -109,6 +119,8 @@ static int start_locked(struct sl_reactor *reactor, struct sl_error *err)
 		reactor->end = event_new(reactor->base, -1, 0, on_end, reactor->base);
 	if (!reactor->end)
 		return sl_fail(err, SL_ESYSTEM, "cannot make an event loop");
+	if (reactor->held)
+		return 0;
 	errnum = start_thread(reactor);
 	if (errnum != 0)
 		return sl_fail_errno(err, errnum, "cannot start the reactor's thread");
@@ -127,6 +139,25 @@ static int start(struct sl_reactor *reactor, struct sl_error *err)
 	return code;
 }
 
+void sl_reactor_hold(struct sl_reactor *reactor)
+{
+	pthread_mutex_lock(&reactor->lock);
+	reactor->held = true;
+	pthread_mutex_unlock(&reactor->lock);
+}
+
+int sl_reactor_release(struct sl_reactor *reactor, struct sl_error *err)
+{
+	int code = 0;
+
+	pthread_mutex_lock(&reactor->lock);
+	reactor->held = false;
+	if (reactor->base && !reactor->started)
+		code = start_locked(reactor, err);
+	pthread_mutex_unlock(&reactor->lock);
+	return code;
+}
+
 void sl_reactor_free(struct sl_reactor *reactor)
 {
 	if (!reactor)
@@ -135,8 +166,9 @@ void sl_reactor_free(struct sl_reactor *reactor)
 		assert(!pthread_equal(pthread_self(), reactor->thread));
 		event_active(reactor->end, EV_TIMEOUT, 0);
 		pthread_join(reactor->thread, NULL);
-		event_free(reactor->end);
 	}
+	if (reactor->end)
+		event_free(reactor->end);
 	if (reactor->base)
 		event_base_free(reactor->base);
 	pthread_mutex_destroy(&reactor->lock);

@@ -22,6 +22,13 @@ enum {
 /* The thread starts with the first watch or timer, not here: a fork before that is fine. */
 int sl_reactor_new(struct sl_reactor **out, struct sl_error *err) sl_must_check;
 
+/* Until sl_reactor_release() the thread doesn't start: what is to be watched from the beginning
+ * doesn't wake it piece by piece. Before it has started. */
+void sl_reactor_hold(struct sl_reactor *reactor);
+
+/* Starts the thread if there is something to do for it. */
+int sl_reactor_release(struct sl_reactor *reactor, struct sl_error *err) sl_must_check;
+
 /* Ends the thread, frees what is left. Not from a callback. */
 void sl_reactor_free(struct sl_reactor *reactor);
 

@@ -114,5 +114,43 @@ START_TEST(a_watch_that_sets_itself_again_ends)
 }
 END_TEST
 
+static void note_readable(void *ctx, unsigned what)
+{
+	(void)what;
+	called(ctx);
+	sl_watch_set(watches[0], 0);
+}
+
+START_TEST(one_that_is_held_calls_nobody_before_it_is_released)
+{
+	int ends[2];
+
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(write(ends[1], "x", 1), 1);
+	sl_reactor_hold(reactor);
+	ck_assert_int_eq(sl_reactor_watch(reactor, ends[0], SL_REACTOR_READ, note_readable,
+				 &numbers[0], &watches[0], NULL),
+		0);
+	doze(2000);
+	ck_assert_int_eq(calls[0], 0);
+	ck_assert_int_eq(sl_reactor_release(reactor, NULL), 0);
+	await_call(0);
+	sl_watch_free(watches[0]);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
+START_TEST(one_that_is_held_for_ever_can_be_freed)
+{
+	sl_reactor_hold(reactor);
+	ck_assert_int_eq(sl_alarm_new(reactor, set_again, &numbers[0], &alarms[0], NULL), 0);
+	sl_alarm_set(alarms[0], 0);
+	sl_alarm_free(alarms[0]);
+}
+END_TEST
+
 SL_CHECK_MAIN_WITH("lua/reactor", set_up, tear_down, an_alarm_that_sets_itself_again_ends,
-	a_watch_that_sets_itself_again_ends)
+	a_watch_that_sets_itself_again_ends,
+	one_that_is_held_calls_nobody_before_it_is_released,
+	one_that_is_held_for_ever_can_be_freed)
