@@ -16,6 +16,7 @@
 
 #include "agent/link.h"
 #include "agent/outbox.h"
+#include "agent/rehearsal.h"
 #include "agent/sweep.h"
 #include "common/clock.h"
 #include "common/error.h"
@@ -446,7 +447,9 @@ static void on_exit_called(void)
 
 int sl_worker_rehearse(struct sl_error *err)
 {
-	return make_runtime(&worker, 0, err);
+	int result = sl_rehearsal_run(err);
+
+	return result < 0 ? result : make_runtime(&worker, 0, err);
 }
 
 _Noreturn void sl_worker_run(int fd, struct sl_tally *tally)
