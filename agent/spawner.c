@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/oom_score.h"
 #include "agent/sweep.h"
 #include "common/clock.h"
 #include "common/error.h"
@@ -35,6 +36,7 @@ struct child {
 
 struct spawner {
 	int signals;
+	struct sl_oom_score oom_score;
 	void (*work)(int fd, struct sl_tally *tally);
 	struct child *children;
 	size_t n_children, capacity;
@@ -112,19 +114,6 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* When memory runs out, a task is what should die of it. Not being allowed to say so is fine:
- * then all processes are equal. */
-static void volunteer_for_oom_killer(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, "500", 3) != 3)
-		sl_log(SL_LOG_DEBUG, "cannot set oom_score_adj");
-	close(fd);
-}
-
 _Noreturn static void be_worker(
 	struct spawner *spawner, const int fds[SL_SPAWNER_N_FDS], pid_t parent)
 {
@@ -142,7 +131,6 @@ _Noreturn static void be_worker(
 		_exit(1);
 	prctl(PR_SET_NAME, "sloth-worker");
 	reset_signals();
-	volunteer_for_oom_killer();
 	spawner->work(CONTROL_FD, tally);
 	_exit(1);
 }
@@ -241,6 +229,14 @@ static void fork_worker(struct spawner *spawner)
 	close(mine[SL_SPAWNER_TALLY]);
 }
 
+static void fork_workers(struct spawner *spawner, int32_t n)
+{
+	sl_oom_score_volunteer(&spawner->oom_score);
+	for (int32_t i = 0; i < n; i++)
+		fork_worker(spawner);
+	sl_oom_score_recover(&spawner->oom_score);
+}
+
 static struct child *find(struct spawner *spawner, pid_t pid)
 {
 	for (size_t i = 0; i < spawner->n_children; i++)
@@ -278,8 +274,7 @@ static void read_request(struct spawner *spawner)
 	if (n != sizeof(request))
 		return;
 	if (request.verb == SL_SPAWNER_FORK) {
-		for (int32_t i = 0; i < request.number; i++)
-			fork_worker(spawner);
+		fork_workers(spawner, request.number);
 	} else if (request.verb == SL_SPAWNER_PING) {
 		struct sl_spawner_report pong = {SL_SPAWNER_PONG, 0, request.number};
 
@@ -417,7 +412,9 @@ int sl_spawner_run(void (*work)(int fd, struct sl_tally *tally))
 		sl_log(SL_LOG_ERROR, "the spawner cannot set itself up");
 		return 1;
 	}
+	sl_oom_score_init(&spawner.oom_score);
 	status = serve(&spawner);
+	sl_oom_score_deinit(&spawner.oom_score);
 	free(spawner.children);
 	close(spawner.signals);
 	return status;

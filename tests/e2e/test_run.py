@@ -139,6 +139,22 @@ end):on_success(function(this) print("here: " .. this.job .. " " .. this.agent .
         jobs = self.sloth("jobs", "web-01", "-o", "jsonl", agents=[agent]).jsonl()
         self.assertEqual(jobs[0]["job"], task["job"])
 
+    def test_a_task_is_what_dies_when_memory_runs_out(self):
+        with open("/proc/self/oom_score_adj") as score:
+            usual = int(score.read())
+        result = self.assertExit(self.run_body("""
+local function score(pid)
+  local file <close> = assert(io.open("/proc/" .. pid .. "/oom_score_adj"))
+  return file:read("n")
+end
+local file <close> = assert(io.open("/proc/self/stat"))
+local ppid = file:read("a"):match("^%d+ %b() %S (%d+)")
+local until_time = os.time() + 10
+while score(ppid) == 500 and os.time() < until_time do goroutine.sleep(1) end
+return true, "", { own = score("self"), spawner = score(ppid) }""", "-o", "json"), 0)
+        (task,) = result.json()["tasks"]
+        self.assertEqual(task["outputs"], {"own": 500, "spawner": usual})
+
     def test_json_null_stays_null(self):
         path = self.workflow("""
 local a = task("a"):delegate_to("web-01"):command(function()
