@@ -281,7 +281,7 @@ static double cpu_ms(void)
 }
 
 /* What the task came to; the words lie in @text or in the runtime. */
-static enum sl_state judge(
+static enum sl_state judge_locked(
 	struct sl_runtime *runtime, struct sl_event_result *result, char *text, size_t size)
 {
 	if (runtime->cancelled) {
@@ -302,6 +302,18 @@ static enum sl_state judge(
 		sl_task_judge(&runtime->outcome, result, text, size);
 	}
 	return result->ok ? SL_STATE_DONE : SL_STATE_FAILED;
+}
+
+/* A cancel may still come; it is too late from here on. */
+static enum sl_state judge(
+	struct sl_runtime *runtime, struct sl_event_result *result, char *text, size_t size)
+{
+	enum sl_state state;
+
+	pthread_mutex_lock(&runtime->lock);
+	state = judge_locked(runtime, result, text, size);
+	pthread_mutex_unlock(&runtime->lock);
+	return state;
 }
 
 static enum sl_state finish(struct sl_runtime *runtime, double cpu_ms_before)

@@ -152,7 +152,7 @@ struct sl_goroutine {
 	struct sl_wait wait;
 	struct sl_deadline deadline; /* of wait */
 	_Atomic unsigned phase;      /* futex, enum sl_phase */
-	bool blocking;               /* it waits on its thread */
+	_Atomic bool blocking;       /* it waits on its thread; atomic: read by who wakes it */
 	_Atomic bool hopeless;       /* only another goroutine can end its wait */
 	_Atomic uint64_t n_turns;    /* how often it has been run */
 	_Atomic bool stopping;       /* it has to end: set once, by any thread */

@@ -53,7 +53,7 @@ bool sl_goroutine_wake(struct sl_goroutine *goroutine, enum sl_wake why)
 
 		if (phase != SL_PHASE_PARKING && phase != SL_PHASE_PARKED)
 			return false;
-		blocking = phase == SL_PHASE_PARKED && goroutine->blocking;
+		blocking = phase == SL_PHASE_PARKED && atomic_load(&goroutine->blocking);
 		if (!atomic_compare_exchange_weak(
 			    &goroutine->phase, &phase, SL_PHASE_CLAIMED + (unsigned)why))
 			continue;
@@ -128,7 +128,7 @@ bool sl_goroutine_block(struct sl_goroutine *goroutine)
 	if (!sl_worker_block(worker))
 		return false;
 	worker->current = NULL;
-	goroutine->blocking = true;
+	atomic_store(&goroutine->blocking, true);
 	if (sl_goroutine_park(goroutine)) {
 		sl_deadlock_check(goroutine->runtime);
 		while (atomic_load(&goroutine->phase) == SL_PHASE_PARKED)
@@ -136,7 +136,7 @@ bool sl_goroutine_block(struct sl_goroutine *goroutine)
 				SL_PHASE_PARKED, NULL);
 		sl_goroutine_leave_wait(goroutine);
 	}
-	goroutine->blocking = false;
+	atomic_store(&goroutine->blocking, false);
 	atomic_fetch_add_explicit(&goroutine->n_turns, 1, memory_order_relaxed);
 	sl_worker_unblock(worker);
 	atomic_store(&goroutine->worker, worker);
