@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/duration.h"
@@ -211,8 +212,11 @@ static int dispatch(struct sl_part *part, struct sl_error *err)
 static void on_failed_to_begin(void *ctx)
 {
 	struct sl_part *part = ctx;
+	char why[sizeof(part->job.why)];
 
-	end_and_tell(part, SL_VERDICT_REFUSED, part->job.why);
+	/* It goes where it comes from. */
+	memcpy(why, part->job.why, sizeof(why));
+	end_and_tell(part, SL_VERDICT_REFUSED, why);
 }
 
 /* The next attempt, or as much of it as can be done before the private agent is ready. */

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buffer.h"
 #include "common/error.h"
 #include "common/nearest.h"
 #include "controller/plan.h"
 #include "lua/workflow/workflow.h"
 #include "proto/limits.h"
+#include "proto/task_msg.h"
 
 /* Each -t must be a task. */
 static int check_choice(
@@ -72,6 +74,22 @@ static int copy_depends_on(struct sl_step *step, const size_t *step_of, struct s
 	return 0;
 }
 
+/* What is too large to be sent is found before anything runs; deps are yet to come. */
+static int check_size(
+	const struct sl_step *step, const struct sl_workflow_task *task, struct sl_error *err)
+{
+	struct sl_buffer bytes = SL_BUFFER_INIT;
+	struct sl_error why;
+	int rc = sl_task_encode(&step->task, &bytes, &why);
+
+	sl_buffer_deinit(&bytes);
+	if (rc)
+		return sl_fail(err, rc,
+			"%s:%d: task '%.80s': %.200s: it captures too much, or its params do",
+			task->file, task->line, task->name, why.text);
+	return 0;
+}
+
 /* @step_of: where in the plan each task before this one is. */
 static int add_step(struct sl_plan *plan, size_t number, const size_t *step_of,
 	const struct sl_texts *instead, struct sl_error *err)
@@ -93,7 +111,8 @@ static int add_step(struct sl_plan *plan, size_t number, const size_t *step_of,
 	step->parcel = sl_parcel_new(SL_MAX_PARCEL_BYTES);
 	if (!step->parcel)
 		return sl_fail(err, SL_ENOMEM, "out of memory");
-	return sl_workflow_pack(plan->workflow, number, step->parcel, &step->task, err);
+	rc = sl_workflow_pack(plan->workflow, number, step->parcel, &step->task, err);
+	return rc ? rc : check_size(step, task, err);
 }
 
 /* Marks task @i and all that it depends on, which stand before it. */

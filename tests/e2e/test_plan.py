@@ -87,6 +87,17 @@ task("t"):command("true"):limits({ processes = 5 }):retries(3):build()
         self.assertEqual((row["state"], row["attempt"]), ("refused", 1))
         self.assertIn("limits.processes: this agent can't limit", row["message"])
 
+    def test_deps_that_are_too_large_to_be_sent_are_no_riddle(self):
+        row = self.rows('''
+local all = {}
+for i = 1, 4 do
+  all[i] = task("big" .. i):command(function() return true, "", ("x"):rep(4000000) end):build()
+end
+task("sum"):command(function(this, params, deps) return true end):depends_on(all):build()
+''', code=5)["sum", "local"]
+        self.assertEqual(row["state"], "refused")
+        self.assertIn("the task would be more than 15728640 bytes", row["message"])
+
     def test_a_hook_cannot_end_the_run_in_silence(self):
         rows = self.rows('''
 local a = task("a"):command("true"):on_success(function() os.exit(0) end):build()
@@ -153,6 +164,8 @@ class Mistakes(Case):
          r" it defines 2 workflows \(v, w\): choose one with -w"),
         ("local f = io.open('/dev/null')\ntask('a'):command(function() return f end):build()",
          r"2: task 'a': cannot send upvalue 'f' to an agent: open file"),
+        ("local big = ('x'):rep(20000000)\ntask('a'):command(function() return #big end):build()",
+         r"2: task 'a': the task would be more than 15728640 bytes: it captures too much"),
         ("task('a'):command(function() task('b') end):build()",
          r"1: task 'a': cannot send global 'task' to an agent: it defines tasks"),
         ("task('a'):command(function() return require('broken') end):build()",
