@@ -190,17 +190,72 @@ static int l_file_leave(lua_State *L)
 		return std_##name(L);                                                          \
 	}
 
-OPENS(input)
-OPENS(open)
-OPENS(output)
 OPENS(tmpfile)
 
-static lua_CFunction std_lines;
+static lua_CFunction std_input, std_lines, std_open, std_output;
+
+/* [rwa]%+?b*, as the standard function has it. */
+static bool is_mode(const char *mode)
+{
+	if (*mode == '\0' || !strchr("rwa", *mode))
+		return false;
+	mode += mode[1] == '+' ? 2 : 1;
+	return mode[strspn(mode, "b")] == '\0';
+}
+
+/* io.open(name[, mode]) */
+static int l_open(lua_State *L)
+{
+	const char *mode = luaL_optstring(L, 2, "r");
+
+	sl_home_of(L)->has_finalizers = true;
+	if (is_mode(mode) && sl_popen_is_pipe(L, 1))
+		return sl_popen_named(L, lua_tostring(L, 1), mode);
+	return std_open(L);
+}
+
+/* Where the first argument is the name of a pipe: makes it the open pipe, or raises. */
+static bool replace_name(lua_State *L, const char *mode)
+{
+	if (!sl_popen_is_pipe(L, 1))
+		return false;
+	if (sl_popen_named(L, lua_tostring(L, 1), mode) != 1)
+		luaL_error(L, "%s", lua_tostring(L, -2));
+	lua_replace(L, 1);
+	return true;
+}
+
+/* io.input([file or name]) */
+static int l_input(lua_State *L)
+{
+	sl_home_of(L)->has_finalizers = true;
+	replace_name(L, "r");
+	return std_input(L);
+}
+
+/* io.output([file or name]) */
+static int l_output(lua_State *L)
+{
+	sl_home_of(L)->has_finalizers = true;
+	replace_name(L, "w");
+	return std_output(L);
+}
 
 /* io.lines([name, ...]) */
 static int l_lines(lua_State *L)
 {
 	sl_home_of(L)->has_finalizers = true;
+	if (replace_name(L, "r")) {
+		lua_pushvalue(L, 1);
+		lua_insert(L, 1);
+		lua_pushcfunction(L, l_file_lines);
+		lua_insert(L, 2);
+		lua_call(L, lua_gettop(L) - 2, 1);
+		lua_pushnil(L);
+		lua_pushnil(L);
+		lua_pushvalue(L, 1);
+		return 4; /* the loop closes the last one */
+	}
 	if (lua_isnoneornil(L, 1) && insert_default(L, "_IO_input")) {
 		if (lua_gettop(L) > 1)
 			lua_remove(L, 2); /* the name, nil */

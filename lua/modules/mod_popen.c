@@ -51,6 +51,23 @@ bool sl_popen_is(lua_State *L, int index)
 	return file_at(L, index) != NULL;
 }
 
+/* Pushes a file without a pipe. [-0, +1, m] */
+static struct popen_file *push_file(lua_State *L)
+{
+	struct popen_file *file = lua_newuserdatauv(L, sizeof(*file), 0);
+
+	*file = (struct popen_file){.pipe = NULL};
+	luaL_setmetatable(L, LUA_FILEHANDLE);
+	return file;
+}
+
+static int opened(struct popen_file *file)
+{
+	file->stream.f = sl_pipe_file(file->pipe);
+	file->stream.closef = l_drop;
+	return 1;
+}
+
 int sl_popen(lua_State *L)
 {
 	const char *command = luaL_checkstring(L, 1);
@@ -62,18 +79,40 @@ int sl_popen(lua_State *L)
 
 	luaL_argcheck(
 		L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2, "invalid mode");
-	file = lua_newuserdatauv(L, sizeof(*file), 0);
-	*file = (struct popen_file){.pipe = NULL};
-	luaL_setmetatable(L, LUA_FILEHANDLE);
-	if (sl_pipe_open(runtime->reactor, &ask, &file->pipe, &err) != 0) {
-		luaL_pushfail(L);
-		lua_pushfstring(L, "%s: %s", command, err.text);
-		lua_pushinteger(L, err.code);
-		return 3;
-	}
-	file->stream.f = sl_pipe_file(file->pipe);
-	file->stream.closef = l_drop;
-	return 1;
+	file = push_file(L);
+	if (sl_pipe_open(runtime->reactor, &ask, &file->pipe, &err) == 0)
+		return opened(file);
+	luaL_pushfail(L);
+	lua_pushfstring(L, "%s: %s", command, err.text);
+	lua_pushinteger(L, err.code);
+	return 3;
+}
+
+/* ---- named pipes ---- */
+
+bool sl_popen_is_pipe(lua_State *L, int index)
+{
+	return lua_type(L, index) == LUA_TSTRING && sl_pipe_is_at(lua_tostring(L, index));
+}
+
+int sl_popen_named(lua_State *L, const char *path, const char *mode)
+{
+	struct popen_file *file = push_file(L);
+	struct sl_error err;
+	int code;
+
+	if (mode[1] == '+')
+		code = sl_fail(&err, SL_EINVALID,
+			"%s: a pipe can be read or be written to, not both", path);
+	else
+		code = sl_pipe_open_named(
+			sl_runtime_of(L)->reactor, path, mode[0] != 'r', &file->pipe, &err);
+	if (code == 0)
+		return opened(file);
+	luaL_pushfail(L);
+	lua_pushstring(L, err.text);
+	lua_pushinteger(L, code);
+	return 3;
 }
 
 /* ---- reading: enough is fetched first, then the standard function reads it ---- */
@@ -236,6 +275,7 @@ static int close_on(lua_State *L, int status, lua_KContext ctx)
 {
 	struct popen_file *file = file_of(L);
 	struct sl_process_end end;
+	bool named;
 
 	(void)status;
 	if (!file)
@@ -245,8 +285,12 @@ static int close_on(lua_State *L, int status, lua_KContext ctx)
 		return sl_goroutine_wait(L, ctx, close_on);
 	}
 	file->stream.closef = NULL; /* what io takes for closed */
+	named = sl_pipe_is_named(file->pipe);
 	sl_pipe_free(sl_steal(file->pipe), false);
-	return sl_exec_push_end(L, end);
+	if (!named)
+		return sl_exec_push_end(L, end);
+	lua_pushboolean(L, true);
+	return 1;
 }
 
 int sl_popen_close(lua_State *L, lua_CFunction standard)

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,8 +26,10 @@
 struct sl_pipe {
 	bool writes;
 	FILE *file;
-	int fd;    /* our end, which does not block; -1: closed */
-	int pidfd; /* -1: reaped */
+	int fd;     /* our end, which does not block; -1: closed */
+	int pidfd;  /* -1: reaped, or no command */
+	bool named; /* no command */
+	bool fresh; /* named, and nobody has been at its other end so far */
 	bool ended;
 	struct sl_kin kin;
 	struct sl_buffer ahead; /* what was read */
@@ -190,11 +193,25 @@ static int launch(
 	return pipe->pidfd >= 0 ? 0 : sl_fail_errno(err, errno, "cannot watch a process");
 }
 
-static int open_ends(struct sl_pipe *pipe, struct sl_reactor *reactor,
-	const struct sl_pipe_ask *ask, struct sl_error *err)
+/* Our end is there: has it watched, and makes the FILE. */
+static int attach(struct sl_pipe *pipe, struct sl_reactor *reactor, struct sl_error *err)
 {
 	static const cookie_io_functions_t reads = {.read = read_file};
 	static const cookie_io_functions_t writes = {.write = write_file};
+	int code = sl_reactor_watch(reactor, pipe->fd, 0, on_fd, pipe, &pipe->watch, err);
+
+	if (code != 0)
+		return code;
+	pipe->file = fopencookie(pipe, pipe->writes ? "w" : "r", pipe->writes ? writes : reads);
+	if (!pipe->file)
+		return sl_fail(err, SL_ENOMEM, "not enough memory");
+	setvbuf(pipe->file, NULL, _IONBF, 0); /* what is read is seen here */
+	return 0;
+}
+
+static int open_ends(struct sl_pipe *pipe, struct sl_reactor *reactor,
+	const struct sl_pipe_ask *ask, struct sl_error *err)
+{
 	int ends[2], theirs, code;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
@@ -202,14 +219,9 @@ static int open_ends(struct sl_pipe *pipe, struct sl_reactor *reactor,
 	pipe->fd = ends[pipe->writes ? 1 : 0];
 	theirs = ends[pipe->writes ? 0 : 1];
 	fcntl(pipe->fd, F_SETFL, O_NONBLOCK);
-	code = sl_reactor_watch(reactor, pipe->fd, 0, on_fd, pipe, &pipe->watch, err);
-	pipe->file = fopencookie(pipe, pipe->writes ? "w" : "r", pipe->writes ? writes : reads);
-	if (code == 0 && !pipe->file)
-		code = sl_fail(err, SL_ENOMEM, "not enough memory");
-	if (code == 0) {
-		setvbuf(pipe->file, NULL, _IONBF, 0); /* what is read is seen here */
+	code = attach(pipe, reactor, err);
+	if (code == 0)
 		code = launch(pipe, ask, theirs, err);
-	}
 	close(theirs);
 	if (code == 0)
 		code = sl_reactor_watch(
@@ -217,24 +229,86 @@ static int open_ends(struct sl_pipe *pipe, struct sl_reactor *reactor,
 	return code;
 }
 
+static struct sl_pipe *new_pipe(bool writes)
+{
+	struct sl_pipe *pipe = calloc(1, sizeof(*pipe));
+
+	if (!pipe)
+		return NULL;
+	pipe->writes = writes;
+	pipe->fd = pipe->pidfd = -1;
+	pthread_mutex_init(&pipe->lock, NULL);
+	return pipe;
+}
+
+/* Hands @pipe over if it is whole. */
+static int finish(struct sl_pipe *pipe, int code, struct sl_pipe **out)
+{
+	if (code == 0)
+		*out = pipe;
+	else
+		sl_pipe_free(pipe, true);
+	return code;
+}
+
 int sl_pipe_open(struct sl_reactor *reactor, const struct sl_pipe_ask *ask,
 	struct sl_pipe **out, struct sl_error *err)
 {
-	struct sl_pipe *pipe = calloc(1, sizeof(*pipe));
+	struct sl_pipe *pipe = new_pipe(ask->writes);
+
+	if (!pipe)
+		return sl_fail(err, SL_ENOMEM, "not enough memory");
+	return finish(pipe, open_ends(pipe, reactor, ask, err), out);
+}
+
+/* ---- named ones ---- */
+
+bool sl_pipe_is_at(const char *path)
+{
+	struct stat there;
+
+	return stat(path, &there) == 0 && S_ISFIFO(there.st_mode);
+}
+
+bool sl_pipe_is_named(const struct sl_pipe *pipe)
+{
+	return pipe->named;
+}
+
+static int open_named(struct sl_pipe *pipe, const char *path, struct sl_error *err)
+{
+	int access = pipe->writes ? O_WRONLY : O_RDONLY;
+
+	pipe->fd = open(path, access | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (pipe->fd < 0 && errno == ENXIO)
+		return sl_fail(err, SL_ESYSTEM, "%s: nobody reads from this pipe", path);
+	return pipe->fd >= 0 ? 0 : sl_fail_errno(err, errno, "%s", path);
+}
+
+int sl_pipe_open_named(struct sl_reactor *reactor, const char *path, bool writes,
+	struct sl_pipe **out, struct sl_error *err)
+{
+	struct sl_pipe *pipe = new_pipe(writes);
 	int code;
 
 	if (!pipe)
 		return sl_fail(err, SL_ENOMEM, "not enough memory");
-	pipe->writes = ask->writes;
-	pipe->fd = pipe->pidfd = -1;
-	pthread_mutex_init(&pipe->lock, NULL);
-	code = open_ends(pipe, reactor, ask, err);
-	if (code != 0) {
-		sl_pipe_free(pipe, true);
-		return code;
-	}
-	*out = pipe;
-	return 0;
+	pipe->named = true;
+	pipe->fresh = !writes;
+	code = open_named(pipe, path, err);
+	if (code == 0)
+		code = attach(pipe, reactor, err);
+	return finish(pipe, code, out);
+}
+
+/* As long as nobody has opened the other end, a read finds an end that none is. Then there is
+ * nothing to see for poll(), either. */
+static bool is_alone(struct sl_pipe *pipe)
+{
+	struct pollfd fd = {.fd = pipe->fd, .events = POLLIN};
+
+	pipe->fresh = pipe->fresh && poll(&fd, 1, 0) == 0;
+	return pipe->fresh;
 }
 
 /* ---- without blocking ---- */
@@ -252,6 +326,8 @@ enum sl_pipe_answer sl_pipe_fetch(struct sl_pipe *pipe)
 
 	if (pipe->ended || pipe->fd < 0)
 		return SL_PIPE_END;
+	if (is_alone(pipe))
+		return SL_PIPE_WAIT;
 	if (pipe->taken > 0)
 		sl_buffer_consume(&pipe->ahead, pipe->taken);
 	pipe->taken = 0;
@@ -285,6 +361,8 @@ enum sl_pipe_answer sl_pipe_close(struct sl_pipe *pipe, struct sl_process_end *o
 	siginfo_t info = {.si_pid = 0};
 
 	close_end(pipe);
+	if (pipe->named)
+		return SL_PIPE_OK;
 	if (waitid(P_PIDFD, (id_t)pipe->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
 		info.si_pid == 0)
 		return SL_PIPE_WAIT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * io.popen(): what standard Lua makes of it, and that nobody's thread waits.
+ * io.popen() and named pipes: what standard Lua makes of them, and that nobody's thread waits.
  */
 
 #include "tests/lua/task_run.h"
@@ -143,7 +143,81 @@ START_TEST(it_can_be_the_file_that_io_has_when_none_is_named)
 }
 END_TEST
 
+#define FIFO                                                                                   \
+	"local place = fs.tmp() local p = place .. '/pipe'\n"                                  \
+	"assert(os.execute('mkfifo ' .. p))\n"
+
+START_TEST(a_named_pipe_that_nobody_writes_to_can_be_left)
+{
+	struct sl_runtime_config config = {.threads = 1};
+
+	task_run_with(&run, &config,
+		FIFO "for i, body in ipairs{\n"
+		     "  function() io.open(p):read() end,\n"
+		     "  function() local f <close> = io.open(p, 'rb') f:read('a') end,\n"
+		     "  function() for l in io.lines(p) do end error('over') end,\n"
+		     "  function() io.input(p) io.read('n') error('over') end,\n"
+		     "  function() table.sort({2, 1}, function() io.open(p):read() end) end,\n"
+		     "} do\n"
+		     "  local others = goroutine.async(goroutine.sleep, 1)\n"
+		     "  local ok, e = goroutine.timeout(50, function()\n"
+		     "    goroutine.spawn(body)\n"
+		     "    assert(goroutine.await(others)) goroutine.sleep(1e9) end)\n"
+		     "  assert(not ok and e == 'timeout exceeded', i .. tostring(e))\n"
+		     "end\n"
+		     "fs.remove(place, {recursive = true})");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	ck_assert_str_eq(run.log.data ? run.log.data : "", "");
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(a_named_pipe_is_read_to_the_end_of_its_writer)
+{
+	struct sl_runtime_config config = {.threads = 1};
+
+	task_run_with(&run, &config,
+		FIFO "for i, body in ipairs{\n"
+		     "  function() local f, t = io.open(p), {}\n"
+		     "    for l in f:lines('L') do t[#t + 1] = l end\n"
+		     "    assert(f:close() == true) return table.concat(t) end,\n"
+		     "  function() local t = ''\n"
+		     "    for l in io.lines(p, 'L') do t = t .. l end return t end,\n"
+		     "  function() io.input(p) return io.read('L') .. io.read('a') end,\n"
+		     "} do\n"
+		     "  local h = goroutine.async(body)\n"
+		     "  assert(exec.run('(echo a; sleep 0.1; echo b) > ' .. p).success)\n"
+		     "  local ok, text = goroutine.await(h)\n"
+		     "  assert(ok and text == 'a\\nb\\n', i .. tostring(text))\n"
+		     "end\n"
+		     "fs.remove(place, {recursive = true})");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(a_named_pipe_that_is_written_to_has_a_reader)
+{
+	task_ok(FIFO "local f, e = io.open(p, 'w')\n"
+		     "assert(f == nil and e == p .. ': nobody reads from this pipe', e)\n"
+		     "assert(not pcall(io.output, p))\n"
+		     "f, e = io.open(p, 'r+') assert(f == nil and e:find('not both'), e)\n"
+		     "assert(not pcall(io.open, p, 'rw'))\n"
+		     "local h = goroutine.async(function()\n"
+		     "  return exec.run({'cat', p}, {stream = false}).stdout end)\n"
+		     "repeat goroutine.sleep(5) f = io.open(p, 'w') until f\n"
+		     "local text = ('x'):rep(1 << 18)\n"
+		     "assert(f:write(text, 1) == f and f:close() == true)\n"
+		     "local ok, got = goroutine.await(h)\n"
+		     "assert(ok and got == text .. '1')\n"
+		     "fs.remove(place, {recursive = true})");
+}
+END_TEST
+
 SL_CHECK_MAIN("popen", output_is_read_in_each_format, lines_go_by_as_they_come,
 	much_is_read_and_written_whole, close_says_how_it_ended, those_that_wait_hold_no_thread,
 	a_stopped_goroutine_takes_its_command_along, a_read_of_very_much_can_be_stopped,
-	it_can_be_the_file_that_io_has_when_none_is_named)
+	it_can_be_the_file_that_io_has_when_none_is_named,
+	a_named_pipe_that_nobody_writes_to_can_be_left,
+	a_named_pipe_is_read_to_the_end_of_its_writer,
+	a_named_pipe_that_is_written_to_has_a_reader)
