@@ -42,10 +42,35 @@ static int read_all(int fd, const char *path, struct sl_buffer *out, struct sl_e
 	}
 }
 
+static const char *kind_of(mode_t mode)
+{
+	if (S_ISFIFO(mode))
+		return "a pipe";
+	return S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+/* What isn't a file has no content to be read whole: it may have no end, or wait for somebody.
+ */
+static int check_file(const struct stat *there, const char *path, struct sl_error *err)
+{
+	if (S_ISREG(there->st_mode) || S_ISDIR(there->st_mode))
+		return 0;
+	return sl_fail(err, SL_EINVALID, "%s: it is %s, not a file: io.open() is for that",
+		path, kind_of(there->st_mode));
+}
+
 int sl_fs_read(const char *path, struct sl_buffer *out, struct sl_error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), code;
+	struct stat there;
+	int fd, code;
 
+	if (stat(path, &there) < 0)
+		return sl_fail_errno(err, errno, "%s", path);
+	code = check_file(&there, path, err);
+	if (code != 0)
+		return code;
+	/* Even if something else has come to its place it doesn't block. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return sl_fail_errno(err, errno, "%s", path);
 	code = read_all(fd, path, out, err);
@@ -98,13 +123,16 @@ static int replace(const char *path, struct sl_bytes content, const struct stat 
 	return errnum == 0 ? 0 : sl_fail_errno(err, errnum, "%s", path);
 }
 
-/* A device, a pipe: what is written to it goes through it. */
+/* A device: what is written to it goes through it. Nothing waits here: of a pipe that nobody
+ * reads, or of what can take no more, it is an error. */
 static int write_through(
 	const char *path, int flags, struct sl_bytes content, struct sl_error *err)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | flags, 0666);
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0666);
 	int errnum = 0;
 
+	if (fd < 0 && errno == ENXIO)
+		return sl_fail(err, SL_ESYSTEM, "%s: nobody reads from this pipe", path);
 	if (fd < 0)
 		return sl_fail_errno(err, errno, "%s", path);
 	if (write_all(fd, content) < 0)

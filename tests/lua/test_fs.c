@@ -107,7 +107,31 @@ START_TEST(paths_are_taken_apart_and_joined)
 }
 END_TEST
 
+/* Nobody is at the other end, and nobody waits for anybody. */
+START_TEST(what_is_no_file_is_not_read_whole)
+{
+	task_ok(IN_DIRECTORY(
+		"local p = f'pipe' assert(os.execute('mkfifo ' .. p))\n"
+		"for path, kind in pairs{[p] = 'a pipe', ['/dev/zero'] = 'a device'} do\n"
+		"  local s, e = fs.read(path)\n"
+		"  local why = path .. ': it is ' .. kind .. ', not a file: io.open() is for "
+		"that'\n"
+		"  assert(s == nil and e == why, e)\n"
+		"  s, e = fs.copy(path, f'copy') assert(s == nil and e == why, e)\n"
+		"end\n"
+		"for _, write in ipairs{fs.write, fs.append} do\n"
+		"  local ok, e = write(p, 'x')\n"
+		"  assert(ok == nil and e == p .. ': nobody reads from this pipe', e)\n"
+		"end\n"
+		"local f = io.open(p)\n"
+		"assert(fs.write(p, 'a') and fs.append(p, 'b') and f:read(2) == 'ab')\n"
+		"assert(not fs.write(p, ('x'):rep(1 << 20)))\n"
+		"f:close()"));
+}
+END_TEST
+
 SL_CHECK_MAIN("fs", files_are_written_and_read_whole,
 	a_write_keeps_mode_and_link_and_leaves_nothing_beside,
-	a_write_is_seen_whole_or_not_at_all, directories_are_made_and_removed_with_all_in_them,
-	failures_are_nil_and_what_failed, globs_find_sorted, paths_are_taken_apart_and_joined)
+	a_write_is_seen_whole_or_not_at_all, what_is_no_file_is_not_read_whole,
+	directories_are_made_and_removed_with_all_in_them, failures_are_nil_and_what_failed,
+	globs_find_sorted, paths_are_taken_apart_and_joined)
