@@ -165,8 +165,6 @@ static void end(struct sl_goroutine *goroutine, struct sl_outcome *outcome)
 	struct sl_start start = goroutine->start;
 	int64_t now = sl_clock_monotonic_ns();
 
-	if (!outcome->ok && atomic_load(&runtime->account.refused))
-		sl_runtime_note_memory(runtime, outcome);
 	if (goroutine->home.L)
 		sl_handle_list_each_idle(
 			&goroutine->home.handles, sl_wait_group_missed, goroutine);
@@ -175,6 +173,9 @@ static void end(struct sl_goroutine *goroutine, struct sl_outcome *outcome)
 		outcome->run_ms = (double)(now - goroutine->begun_ns) / 1e6;
 	}
 	leave_home(goroutine, !outcome->stopped); /* finalizers can still be stopped */
+	sl_outcome_charge(outcome, &runtime->account);
+	if (!outcome->ok && atomic_load(&runtime->account.refused))
+		sl_runtime_note_memory(runtime, outcome);
 	atomic_store(&goroutine->worker, NULL);
 	if (start.ended)
 		start.ended(start.ctx, goroutine, outcome);

@@ -47,9 +47,11 @@ struct sl_outcome {
 	struct sl_parcel *parcel;
 	struct sl_value *values; /* ok: what it returned */
 	size_t n_values;
-	struct sl_value error;     /* else: what it raised */
-	struct sl_bytes traceback; /* of error; empty when it returned nil and a message */
-	double wait_ms, run_ms;    /* before it began, and from then to its end */
+	struct sl_value error;      /* else: what it raised */
+	struct sl_bytes traceback;  /* of error; empty when it returned nil and a message */
+	double wait_ms, run_ms;     /* before it began, and from then to its end */
+	struct sl_account *account; /* that the parcel weighs on; NULL: none */
+	size_t charged;
 };
 
 void sl_outcome_deinit(struct sl_outcome *outcome);

@@ -18,6 +18,8 @@ static const struct sl_transfer how = {
 void sl_outcome_deinit(struct sl_outcome *outcome)
 {
 	sl_parcel_free(outcome->parcel);
+	if (outcome->account)
+		sl_account_release(outcome->account, outcome->charged);
 	*outcome = (struct sl_outcome){0};
 }
 
@@ -144,6 +146,24 @@ void sl_outcome_take_error(struct sl_outcome *outcome, lua_State *L, lua_State *
 	if (!outcome->parcel || sl_transfer_out(co, -1, "error", &how, outcome->parcel,
 					&outcome->error, NULL) != 0)
 		take_as_words(outcome, co);
+}
+
+void sl_outcome_charge(struct sl_outcome *outcome, struct sl_account *account)
+{
+	size_t size = outcome->parcel ? sl_parcel_size(outcome->parcel) : 0;
+
+	if (size == 0)
+		return;
+	if (sl_account_charge(account, size)) {
+		outcome->account = account;
+		outcome->charged = size;
+		return;
+	}
+	sl_parcel_free(sl_steal(outcome->parcel));
+	outcome->values = NULL;
+	outcome->n_values = 0;
+	outcome->traceback = (struct sl_bytes){0};
+	sl_outcome_fail(outcome, "not enough memory");
 }
 
 struct sl_bytes sl_outcome_message(const struct sl_outcome *outcome)

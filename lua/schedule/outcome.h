@@ -22,5 +22,9 @@ void sl_outcome_take_values(
 /* Takes the error on the top of @co, a coroutine of @L that raised it, and closes it. */
 void sl_outcome_take_error(struct sl_outcome *outcome, lua_State *L, lua_State *co);
 
+/* From here on what it holds is memory of @account's. What is too much for that is dropped:
+ * then it failed. */
+void sl_outcome_charge(struct sl_outcome *outcome, struct sl_account *account);
+
 /* The error as words; borrowed from the outcome, or static. */
 struct sl_bytes sl_outcome_message(const struct sl_outcome *outcome);

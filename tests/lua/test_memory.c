@@ -53,6 +53,16 @@ static const char *const eaters[] = {
 	"while true do goroutine.async(function() goroutine.sleep(100000) end) end",
 	"local s = ('x'):rep(1000000)\n"
 	"while true do goroutine.spawn(function(x) goroutine.sleep(100000) end, s) end",
+	/* What was returned or raised and nobody takes. */
+	"local h = {} for i = 1, 1000 do\n"
+	"  h[i] = goroutine.async(function() return ('x'):rep(1 << 18) end) end\n"
+	"goroutine.sleep(1e7)",
+	"local h = {} for i = 1, 1000 do\n"
+	"  h[i] = goroutine.async(function() error(('x'):rep(1 << 18)) end) end\n"
+	"goroutine.sleep(1e7)",
+	"goroutine.pool_create('p', {stream = false}) for i = 1, 1000 do\n"
+	"  goroutine.pool_submit('p', function() return ('x'):rep(1 << 18) end) end\n"
+	"goroutine.sleep(1e7)",
 };
 
 START_TEST(a_task_at_its_limit_fails_with_that_reason)
@@ -63,6 +73,23 @@ START_TEST(a_task_at_its_limit_fails_with_that_reason)
 	ck_assert_int_eq(run.state, SL_STATE_FAILED);
 	ck_assert_str_eq(run.message, "the task's memory limit of 12582912 bytes is reached");
 	ck_assert_uint_le(run.result.peak_memory_bytes, 14 << 20);
+	task_finish(&run);
+}
+END_TEST
+
+START_TEST(results_that_are_taken_do_not_count_against_the_limit)
+{
+	struct sl_runtime_config config = {.threads = 2, .task_memory_bytes = 8 << 20};
+
+	task_run_with(&run, &config,
+		"local function f() return ('x'):rep(1 << 18) end\n"
+		"for i = 1, 40 do\n"
+		"  local ok, v = goroutine.await(goroutine.async(f))\n"
+		"  assert(ok and #v == 1 << 18)\n"
+		"  assert(goroutine.timeout(1e7, f))\n"
+		"  goroutine.async(f) collectgarbage()\n"
+		"end");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
 	task_finish(&run);
 }
 END_TEST
@@ -198,6 +225,7 @@ int main(void)
 	tcase_add_test(tcase, garbage_does_not_count_against_the_limit);
 	tcase_add_loop_test(tcase, a_task_at_its_limit_fails_with_that_reason, 0,
 		sizeof(eaters) / sizeof(eaters[0]));
+	tcase_add_test(tcase, results_that_are_taken_do_not_count_against_the_limit);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	tcase_add_test(tcase, ten_thousand_parked_ones_are_small_and_give_their_memory_back);
 	tcase_add_test(tcase, two_hundred_thousand_in_sequence_leave_nothing_behind);
