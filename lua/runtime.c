@@ -266,7 +266,10 @@ static void main_ended(void *ctx, struct sl_goroutine *goroutine, struct sl_outc
 	struct sl_runtime *runtime = ctx;
 
 	(void)goroutine;
+	pthread_mutex_lock(&runtime->lock);
 	runtime->outcome = *outcome;
+	runtime->ended = true;
+	pthread_mutex_unlock(&runtime->lock);
 	if (!outcome->ok)
 		sl_runtime_stop_scope(runtime, runtime->scope);
 }
@@ -332,32 +335,46 @@ static enum sl_state finish(struct sl_runtime *runtime, double cpu_ms_before)
 	return state;
 }
 
+/* What the task came to before it was given up, if that is why something of it had to end. */
+static enum sl_state judge_given_up_locked(
+	struct sl_runtime *runtime, struct sl_event_result *result, char *text, size_t size)
+{
+	if (runtime->cancelled || runtime->exhausted || runtime->exited || runtime->ended) {
+		enum sl_state state = judge_locked(runtime, result, text, size);
+
+		if (state != SL_STATE_DONE)
+			return state;
+		*result = (struct sl_event_result){0};
+	}
+	return SL_STATE_FAILED;
+}
+
 void sl_runtime_give_up(
 	struct sl_runtime *runtime, uint64_t goroutine, bool sits, int64_t after_ns)
 {
 	struct sl_event event = {.kind = SL_EVENT_RESULT};
-	enum sl_state state = SL_STATE_FAILED;
-	char text[400];
+	struct sl_event_result *result = &event.result;
+	char why[96], text[600];
+	struct sl_bytes before;
+	enum sl_state state;
 
 	pthread_mutex_lock(&runtime->lock);
+	state = judge_given_up_locked(runtime, result, why, sizeof(why));
+	before = result->error.kind == SL_VALUE_NIL ? result->message
+	                                            : sl_outcome_message(&runtime->outcome);
+	pthread_mutex_unlock(&runtime->lock);
 	snprintf(text, sizeof(text),
-		"%s%sgoroutine %llu %s %d ms after it was stopped; its worker is ended",
-		runtime->cancelled ? runtime->why : "", runtime->cancelled ? "; " : "",
-		(unsigned long long)goroutine,
+		"%.*s%sgoroutine %llu %s %d ms after it was stopped; its worker is ended",
+		before.size < 300 ? (int)before.size : 300, before.data ? before.data : "",
+		before.size > 0 ? "; " : "", (unsigned long long)goroutine,
 		sits ? "sits in a function in C, or in a __gc, that has not come back"
 		     : "has not ended",
 		(int)(after_ns / 1000000));
-	if (runtime->cancelled)
-		state = SL_STATE_CANCELLED;
-	pthread_mutex_unlock(&runtime->lock);
-
-	event.result.message = sl_bytes_of(text);
-	event.result.duration_ms =
-		(double)(sl_clock_monotonic_ns() - runtime->started_ns) / 1e6;
-	event.result.peak_memory_bytes = atomic_load(&runtime->account.peak);
-	event.result.goroutines = sl_tally_get(runtime->tally, SL_TALLY_GOROUTINES_STARTED);
-	event.result.failed_goroutines =
-		sl_tally_get(runtime->tally, SL_TALLY_GOROUTINES_FAILED);
+	result->message = sl_bytes_of(text);
+	result->duration_ms = (double)(sl_clock_monotonic_ns() - runtime->started_ns) / 1e6;
+	result->peak_memory_bytes = atomic_load(&runtime->account.peak);
+	result->goroutines = sl_tally_get(runtime->tally, SL_TALLY_GOROUTINES_STARTED);
+	result->failed_goroutines = sl_tally_get(runtime->tally, SL_TALLY_GOROUTINES_FAILED);
 	sl_runtime_emit(runtime, &event);
 	if (runtime->host.abandon)
 		runtime->host.abandon(runtime->host.ctx, state);

@@ -62,6 +62,7 @@ struct sl_runtime {
 	bool exhausted;            /* guarded by: lock; the task's memory limit ended it */
 	bool exited;               /* guarded by: lock; os.exit() */
 	int exit_status;           /* guarded by: lock */
+	bool ended;                /* guarded by: lock; the task's function */
 	struct sl_outcome outcome; /* of the task's function; main's end, then run()'s */
 };
 

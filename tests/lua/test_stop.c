@@ -314,6 +314,35 @@ START_TEST(what_cannot_be_stopped_ends_the_process_and_says_so)
 }
 END_TEST
 
+static const struct {
+	const char *end, *words;
+} ends[] = {
+	{"error('boom', 0)", "failed: boom; goroutine 1 sits in"},
+	{"os.exit(3)", "failed: exit status 3; goroutine 1 sits in"},
+	{"os.exit(0)", "failed: goroutine 1 sits in"},
+	{"local t = {} while true do t[#t + 1] = {} end",
+		"failed: the task's memory limit of 33554432 bytes is reached; goroutine 1 "
+		"sits"},
+};
+
+START_TEST(who_is_given_up_after_the_tasks_end_does_not_hide_what_that_was)
+{
+	struct sl_runtime_config config = {.threads = 2, .task_memory_bytes = 32 << 20};
+	char body[400], text[1200];
+
+	/* Whenever it is stopped, it comes to where it sits. */
+	snprintf(body, sizeof(body),
+		"local w = goroutine.wait_group() w:add()\n"
+		"goroutine.spawn(function()\n"
+		"  local x <close> = setmetatable({}, {__close = function() %s end})\n"
+		"  w:done() goroutine.sleep(1e9) end)\n"
+		"w:wait() %s",
+		stuck[0], ends[_i].end);
+	run_given_up(&config, body, text, sizeof(text));
+	ck_assert_msg(strncmp(text, ends[_i].words, strlen(ends[_i].words)) == 0, "%s", text);
+}
+END_TEST
+
 /* As on a machine that has no CPU for it. */
 static void see_it_wait(pthread_t thread, pid_t tid, struct sl_glance *out)
 {
@@ -401,6 +430,9 @@ int main(void)
 	tcase_add_test(tcase, hooks_are_not_for_scripts);
 	tcase_add_test(tcase, a_long_call_into_c_does_not_hold_up_the_others);
 	tcase_add_loop_test(tcase, what_cannot_be_stopped_ends_the_process_and_says_so, 0, 2);
+	tcase_add_loop_test(tcase,
+		who_is_given_up_after_the_tasks_end_does_not_hide_what_that_was, 0,
+		sizeof(ends) / sizeof(ends[0]));
 	tcase_add_test(tcase, who_only_waits_for_a_cpu_is_not_given_up);
 	tcase_add_test(tcase, closing_variables_may_wait_for_a_cpu);
 	tcase_add_test(tcase, waiting_for_a_cpu_has_an_end_too);
