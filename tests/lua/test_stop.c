@@ -4,10 +4,8 @@
  * Goroutines that compute: they let others run, and they stop.
  */
 
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -351,9 +349,9 @@ static void see_it_wait(pthread_t thread, pid_t tid, struct sl_glance *out)
 	out->state = SL_GLANCE_WANTS_CPU;
 }
 
-static char fifo[64];
+static int input[2]; /* of the task: what its function in C waits for */
 
-/* The same; and in the end somebody opens the other end of what it waits for. */
+/* The same; and in the end it comes back. */
 static void see_it_wait_for_long(pthread_t thread, pid_t tid, struct sl_glance *out)
 {
 	static int64_t first_ns;
@@ -361,25 +359,27 @@ static void see_it_wait_for_long(pthread_t thread, pid_t tid, struct sl_glance *
 	see_it_wait(thread, tid, out);
 	if (first_ns == 0)
 		first_ns = out->at_ns;
-	if (out->at_ns - first_ns > INT64_C(600000000) * SL_SLOWNESS)
-		open(fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (out->at_ns - first_ns > INT64_C(600000000) * SL_SLOWNESS &&
+		write(input[1], "x", 1) < 0)
+		_exit(EXIT_FAILURE);
 }
 
 START_TEST(who_only_waits_for_a_cpu_is_not_given_up)
 {
 	struct sl_runtime_config config = {
 		.threads = 2, .stop_ms = 500 * SL_SLOWNESS, .glance = see_it_wait_for_long};
-	char body[400];
 
-	snprintf(fifo, sizeof(fifo), "/tmp/sloth-stop-%d", (int)getpid());
-	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
-	snprintf(body, sizeof(body),
-		"local ok, why = goroutine.timeout(20, io.open, '%s')\n"
-		"assert(not ok and why == 'timeout exceeded')",
-		fifo);
-	task_run_with(&run, &config, body);
-	unlink(fifo);
+	ck_assert_int_eq(pipe(input), 0);
+	ck_assert_int_ge(dup2(input[0], STDIN_FILENO), 0);
+	task_run_with(&run, &config,
+		"local closed = goroutine.atomic_int(0)\n"
+		"repeat local ok, why = goroutine.timeout(50, function()\n"
+		"  local x <close> = setmetatable({}, {__close = function()\n"
+		"    log.info(io.stdin:read(1)) closed:add(1) end}) goroutine.sleep(1e9) end)\n"
+		"  assert(not ok and why == 'timeout exceeded', why)\n"
+		"until closed:get() > 0");
 	ck_assert_msg(run.state == SL_STATE_DONE, "%s", run.error);
+	ck_assert_str_eq(run.log.data, "x\n");
 	task_finish(&run);
 }
 END_TEST
