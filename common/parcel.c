@@ -166,6 +166,11 @@ size_t sl_parcel_size(const struct sl_parcel *parcel)
 	return parcel->size;
 }
 
+size_t sl_parcel_max_size(const struct sl_parcel *parcel)
+{
+	return parcel->max_bytes;
+}
+
 const struct sl_value *sl_table_get(const struct sl_table *table, const char *key)
 {
 	struct sl_bytes wanted = sl_bytes_of(key);

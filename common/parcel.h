@@ -128,5 +128,8 @@ bool sl_parcel_hold(struct sl_parcel *parcel, struct sl_handle *handle) sl_must_
 /* Bytes handed out so far. */
 size_t sl_parcel_size(const struct sl_parcel *parcel);
 
+/* How far it may grow, in bytes. */
+size_t sl_parcel_max_size(const struct sl_parcel *parcel);
+
 /* The value under a string key, NULL where there is none. */
 const struct sl_value *sl_table_get(const struct sl_table *table, const char *key);

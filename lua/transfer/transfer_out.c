@@ -17,8 +17,8 @@ _Noreturn void sl_walk_out_of_memory(struct sl_walk *walk)
 
 _Noreturn void sl_walk_no_room(struct sl_walk *walk)
 {
-	sl_fail(&walk->error, SL_ETOO_LARGE, "cannot send %s %s: too large (%zu bytes so far)",
-		walk->what, walk->how->to, sl_parcel_size(walk->parcel));
+	sl_fail(&walk->error, SL_ETOO_LARGE, "cannot send %s %s: too large (%zu bytes at most)",
+		walk->what, walk->how->to, sl_parcel_max_size(walk->parcel));
 	lua_pushnil(walk->L);
 	lua_error(walk->L);
 	__builtin_unreachable();

@@ -734,7 +734,7 @@ START_TEST(what_cannot_be_sent_is_refused_with_the_way_to_it)
 		"upvalue 'f'");
 	check_not_packed("local big = ('x'):rep(100000)\n"
 			 "task('x'):command(function() return big end):build()",
-		"too large");
+		"too large (65536 bytes at most)");
 	check_not_packed("\ntask('x')" COMMAND ":params({ f = io.open('/dev/null') }):build()",
 		"cannot send params 'f' to an agent");
 }
