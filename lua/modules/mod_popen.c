@@ -21,6 +21,7 @@
 struct popen_file {
 	luaL_Stream stream; /* first: what io knows of it */
 	struct sl_pipe *pipe;
+	bool by_file; /* the FILE has been read: it may keep something */
 };
 
 /* Its end without close(): the variable is gone, or the goroutine. */
@@ -172,6 +173,39 @@ static bool has_enough(lua_State *L, const struct sl_pipe *pipe)
 	return (n > 1 ? at : end_of_format(L, n + 1, text, 0)) >= 0;
 }
 
+/* What the only format asks for, a line ('l' or 'L') or some bytes ('b'); 0: anything else. */
+static char simple_format(lua_State *L)
+{
+	const char *format;
+
+	if (lua_gettop(L) > 2)
+		return 0;
+	if (lua_isnone(L, 2))
+		return 'l';
+	if (lua_type(L, 2) == LUA_TNUMBER)
+		return lua_isinteger(L, 2) && lua_tointeger(L, 2) > 0 ? 'b' : 0;
+	format = luaL_checkstring(L, 2);
+	if (*format == '*')
+		format++;
+	return *format == 'l' || *format == 'L' ? *format : 0;
+}
+
+/* Pushes what is asked for, when it is all there: the standard function asks the FILE for each
+ * byte of a line. */
+static bool read_ahead(lua_State *L, struct popen_file *file)
+{
+	char kind = file->by_file ? 0 : simple_format(L);
+	struct sl_bytes text = sl_pipe_ahead(file->pipe);
+	ssize_t end = kind ? end_of_format(L, 2, text, 0) : -1;
+
+	if (end < 0)
+		return false;
+	/* First: what runs when memory is collected may read, too. */
+	sl_pipe_take(file->pipe, (size_t)end);
+	lua_pushlstring(L, text.data, (size_t)end - (kind == 'l'));
+	return true;
+}
+
 static int read_on(lua_State *L, int status, lua_KContext standard)
 {
 	struct popen_file *file = file_of(L);
@@ -180,8 +214,13 @@ static int read_on(lua_State *L, int status, lua_KContext standard)
 	(void)status;
 	while (file && answer == SL_PIPE_OK && !has_enough(L, file->pipe))
 		answer = sl_pipe_fetch(file->pipe);
-	if (answer != SL_PIPE_WAIT)
+	if (answer != SL_PIPE_WAIT) {
+		if (file && read_ahead(L, file))
+			return 1;
+		if (file)
+			file->by_file = true;
 		return ((lua_CFunction)standard)(L);
+	}
 	sl_goroutine_prepare(L, &sl_pipe_wait_kind, file->pipe, 0);
 	return sl_goroutine_wait(L, standard, read_on);
 }

@@ -319,6 +319,11 @@ struct sl_bytes sl_pipe_ahead(const struct sl_pipe *pipe)
 		pipe->ahead.data + pipe->taken, pipe->ahead.size - pipe->taken};
 }
 
+void sl_pipe_take(struct sl_pipe *pipe, size_t n)
+{
+	pipe->taken += n;
+}
+
 enum sl_pipe_answer sl_pipe_fetch(struct sl_pipe *pipe)
 {
 	char *at;

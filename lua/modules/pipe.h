@@ -47,8 +47,12 @@ FILE *sl_pipe_file(struct sl_pipe *pipe);
 bool sl_pipe_writes(const struct sl_pipe *pipe);
 bool sl_pipe_is_named(const struct sl_pipe *pipe);
 
-/* What is there to be read from the FILE without blocking. */
+/* What is there to be read from the FILE without blocking; it stays there until the next fetch.
+ */
 struct sl_bytes sl_pipe_ahead(const struct sl_pipe *pipe);
+
+/* The first @n bytes of that are not for the FILE any more. */
+void sl_pipe_take(struct sl_pipe *pipe, size_t n);
 
 enum sl_pipe_answer {
 	SL_PIPE_OK,

@@ -40,6 +40,28 @@ START_TEST(lines_go_by_as_they_come)
 }
 END_TEST
 
+/* A number leaves a byte with the FILE, and a FILE with a buffer leaves many. */
+START_TEST(formats_follow_each_other_in_any_order)
+{
+	task_ok("local f = io.popen('printf \"ab\\n\\n12 c\\nd\\nef\"')\n"
+		"assert(f:read(1) == 'a' and f:read('*l') == 'b' and f:read('L') == '\\n')\n"
+		"assert(f:read('n') == 12 and f:read() == ' c' and select(2, f:read('l', 1)) "
+		"== 'e')\n"
+		"f:close()\n"
+		"f = io.popen('yes x | head -n 50000; echo 7e; printf last')\n"
+		"for i = 1, 20000 do assert(f:read() == 'x') end\n"
+		"f:setvbuf('full', 4096)\n"
+		"for i = 1, 10000 do assert(f:read('l') == 'x') end\n"
+		"assert(f:read(0) == '')\n"
+		"for i = 1, 10000 do assert(f:read('L') == 'x\\n') end\n"
+		"for i = 1, 10000 do assert(f:read(2) == 'x\\n') end\n"
+		"assert(f:read('n') == nil and f:read() == '' and f:read() == 'last')\n"
+		"assert(f:read() == nil and f:close())\n"
+		"assert(not pcall(f.read, io.popen('echo'), 1.5))\n"
+		"assert(not pcall(f.read, io.popen('echo'), nil))");
+}
+END_TEST
+
 START_TEST(much_is_read_and_written_whole)
 {
 	task_ok("local f = io.popen('yes | head -n 1000000')\n"
@@ -215,7 +237,8 @@ START_TEST(a_named_pipe_that_is_written_to_has_a_reader)
 END_TEST
 
 SL_CHECK_MAIN("popen", output_is_read_in_each_format, lines_go_by_as_they_come,
-	much_is_read_and_written_whole, close_says_how_it_ended, those_that_wait_hold_no_thread,
+	formats_follow_each_other_in_any_order, much_is_read_and_written_whole,
+	close_says_how_it_ended, those_that_wait_hold_no_thread,
 	a_stopped_goroutine_takes_its_command_along, a_read_of_very_much_can_be_stopped,
 	it_can_be_the_file_that_io_has_when_none_is_named,
 	a_named_pipe_that_nobody_writes_to_can_be_left,
