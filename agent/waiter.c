@@ -8,9 +8,11 @@
 #include "common/error.h"
 #include "proto/message.h"
 
-/* accepted and running: a submit whose task is short is answered with its result. */
+/* accepted and running: a submit whose task is short is answered with its result. It is short,
+ * too, with a few dozen others before it: one that is answered without it asks again, and then
+ * each of them makes the others wait longer. */
 #define FIRST_STATES 2
-#define SUBMIT_MS 10
+#define SUBMIT_MS 50
 
 static void on_timer(void *ctx)
 {

@@ -93,6 +93,22 @@ START_TEST(a_task_that_does_nothing_succeeds_in_one_round_trip)
 }
 END_TEST
 
+START_TEST(who_submits_a_long_task_hears_soon_that_it_is_there)
+{
+	int64_t start_ms = sl_clock_monotonic_ms();
+	sl_cleanup(test_answer_freep) struct test_answer *answer = NULL;
+
+	set_up();
+	answer = test_client_take(
+		&client, submit(1, "function() goroutine.sleep(60000) end"), SL_OP_SUBMIT);
+	ck_assert(answer->reply.ok);
+	ck_assert(!sl_state_is_terminal(answer->reply.state));
+	ck_assert_int_lt(sl_clock_monotonic_ms() - start_ms, 15000);
+	test_client_close(&client);
+	ck_assert(WIFSIGNALED(test_agent_stop(&agent, SIGKILL)));
+}
+END_TEST
+
 START_TEST(logs_and_output_stream_in_order)
 {
 	set_up();
@@ -900,8 +916,9 @@ START_TEST(the_socket_and_the_state_are_private_things)
 END_TEST
 
 SL_CHECK_MAIN("agent", a_task_that_does_nothing_succeeds_in_one_round_trip,
-	logs_and_output_stream_in_order, a_line_is_seen_while_the_task_still_runs,
-	failure_says_why, a_worker_that_is_killed_is_a_crash_with_its_signal,
+	who_submits_a_long_task_hears_soon_that_it_is_there, logs_and_output_stream_in_order,
+	a_line_is_seen_while_the_task_still_runs, failure_says_why,
+	a_worker_that_is_killed_is_a_crash_with_its_signal,
 	an_exit_in_the_task_ends_the_task_alone, a_deadline_ends_a_task_that_computes,
 	a_deadline_ends_what_the_task_started, a_cancelled_task_ends_saying_who_and_why,
 	a_queued_task_is_cancelled_without_having_run,
