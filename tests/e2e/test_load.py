@@ -111,6 +111,8 @@ end'''
             # the spawner, which all workers are copies of, is main's only child
             pids = [agent.pid] + children(agent.pid)
             self.assertEqual(len(pids), 2)
+            # each worker that waits for a task is a descriptor of main's
+            wait_for(lambda: client.call("stat")["idle_workers"] == 4, "the stock is full")
             before = [(rss_kib(pid), n_fds(pid)) for pid in pids]
             some(100)
             for pid, (rss, fds) in zip(pids, before):
