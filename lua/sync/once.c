@@ -148,6 +148,8 @@ static int ran(lua_State *L, int status, lua_KContext ctx)
 	(void)ctx;
 	if (failed && atomic_load(&sl_goroutine_of(L)->stopping))
 		return lua_error(L); /* not its own: the attempt ends with the goroutine */
+	if (!attempt)                /* by way of debug.getlocal() */
+		return luaL_error(L, "once:call() was finalized by what it runs");
 	sl_share_release(L);
 	settle(attempt, DONE);
 	if (failed)
@@ -159,7 +161,7 @@ static int ran(lua_State *L, int status, lua_KContext ctx)
 /* Slots: once, function, attempt. */
 static int call(lua_State *L, int status, lua_KContext ctx)
 {
-	struct once *once = (struct once *)sl_handle_at(L, 1);
+	struct once *once = (struct once *)sl_handle_check(L, 1, SL_ONCE_KIND);
 	struct attempt *attempt = (struct attempt *)sl_handle_at(L, 3);
 	bool again;
 

@@ -32,6 +32,19 @@ START_TEST(an_error_passes_through_once_and_counts_as_a_run)
 }
 END_TEST
 
+/* Scripts that look where they shouldn't get an error, not a dead worker. */
+START_TEST(a_run_that_finalizes_its_own_call_raises)
+{
+	task_raises("local once = goroutine.once()\n"
+		    "once:call(function() for i = 1, 5 do\n"
+		    "  local _, v = debug.getlocal(2, i)\n"
+		    "  if tostring(v):find('^once call') then debug.getmetatable(v).__gc(v) "
+		    "end\n"
+		    "end end)",
+		"once:call() was finalized by what it runs");
+}
+END_TEST
+
 START_TEST(if_the_runner_is_stopped_another_one_runs)
 {
 	task_ok("local once, n, inside = goroutine.once(), goroutine.atomic_int(), "
@@ -95,10 +108,10 @@ START_TEST(a_stopped_wait_leaves_the_mutex_alone)
 	task_ok("local cond = goroutine.cond() local mu = cond:get_mutex()\n"
 		"for i = 1, 10 do\n"
 		"  local ctx, held = goroutine.context():with_cancel(), "
-	        "goroutine.atomic_int()\n"
+		"goroutine.atomic_int()\n"
 		"  local h = goroutine.async(function()\n"
 		"    assert(not ctx:run(function() mu:lock() held:inc() cond:wait() end)) "
-	        "end)\n"
+		"end)\n"
 		"  while held:load() == 0 do goroutine.sleep(1) end\n"
 		"  mu:lock() mu:unlock() ctx:cancel() assert(goroutine.await(h))\n"
 		"  assert(mu:try_lock()) mu:unlock()\n"
@@ -346,9 +359,9 @@ END_TEST
 
 SL_CHECK_MAIN("lua/sync", once_runs_the_first_function_and_the_others_wait,
 	an_error_passes_through_once_and_counts_as_a_run,
-	if_the_runner_is_stopped_another_one_runs, a_cond_wakes_one_or_all,
-	a_bounded_queue_loses_and_doubles_nothing, a_stopped_wait_leaves_the_mutex_alone,
-	a_deadlock_leaves_the_mutex_with_who_waited,
+	if_the_runner_is_stopped_another_one_runs, a_run_that_finalizes_its_own_call_raises,
+	a_cond_wakes_one_or_all, a_bounded_queue_loses_and_doubles_nothing,
+	a_stopped_wait_leaves_the_mutex_alone, a_deadlock_leaves_the_mutex_with_who_waited,
 	a_mutex_that_nobody_gives_back_is_not_waited_for,
 	a_stopped_wait_never_unlocks_what_others_hold,
 	what_is_written_before_a_meeting_is_seen_after_it, each_call_that_meets_does,
