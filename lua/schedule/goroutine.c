@@ -286,7 +286,9 @@ static bool turn(struct sl_goroutine *goroutine, struct sl_worker *worker)
 		lua_pop(goroutine->co, n);
 		return grant(goroutine);
 	}
-	if (atomic_load(&goroutine->stopping))
+	/* Stopped when it had returned: what it took, a lock say, is told to who waits for it.
+	 */
+	if (atomic_load(&goroutine->stopping) && (status != LUA_OK || goroutine->told))
 		end_stopped(goroutine, worker);
 	else
 		end_of_body(goroutine, status, n);

@@ -158,6 +158,7 @@ struct sl_goroutine {
 	_Atomic bool hopeless;       /* only another goroutine can end its wait */
 	_Atomic uint64_t n_turns;    /* how often it has been run */
 	_Atomic bool stopping;       /* it has to end: set once, by any thread */
+	bool told;                   /* and its code has been interrupted for it */
 	int64_t closing_until_ns;    /* its worker's pressed_ns when it is disturbed again */
 	struct sl_handle *let_go;    /* shares; see sl_mutex_let_go() */
 	/* Coroutines through which its last yield passed, the innermost first. */
@@ -231,6 +232,10 @@ void sl_goroutine_doom(struct sl_goroutine *goroutine);
 
 /* Makes it end, wherever it is; returns at once. Under the scopes' lock. */
 void sl_goroutine_stop(struct sl_goroutine *goroutine);
+
+/* Its code is about to be interrupted because it has to stop: whatever it returns from then on,
+ * it hasn't come to an end of its own. */
+void sl_goroutine_tell(lua_State *L);
 
 /* For a hook of @L, where Lua can yield: the same as the functions around here. */
 void sl_goroutine_yield_in_hook(lua_State *L);

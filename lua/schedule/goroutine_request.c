@@ -75,6 +75,11 @@ void sl_goroutine_stop(struct sl_goroutine *goroutine)
 		sl_preempt(worker);
 }
 
+void sl_goroutine_tell(lua_State *L)
+{
+	sl_goroutine_of(L)->told = true;
+}
+
 void sl_goroutine_yield_in_hook(lua_State *L)
 {
 	sl_goroutine_of(L)->request = SL_REQUEST_YIELD;
@@ -121,6 +126,7 @@ bool sl_goroutine_serve(lua_State *L)
 		luaL_error(L, SL_TOO_MANY_BLOCKED);
 	if (!atomic_load(&goroutine->stopping))
 		return true;
+	goroutine->told = true;
 	sl_goroutine_abandon_wait(goroutine);
 	return false;
 }

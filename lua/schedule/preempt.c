@@ -36,6 +36,7 @@ static void hook(lua_State *L, lua_Debug *info)
 		sl_goroutine_stop_in_hook(L);
 		return;
 	}
+	sl_goroutine_tell(L);
 	lua_sethook(L, hook, LUA_MASKCOUNT, 1);
 	/* A message handler is called inside of this hook, where no hook can end it. Lack of
 	 * memory is the one error that no handler hears of; it costs a collection. */
@@ -88,6 +89,7 @@ void sl_preempt_after(lua_State *L, int n_instructions)
 
 int sl_preempt_raise(lua_State *L)
 {
+	sl_goroutine_tell(L);
 	lua_sethook(L, hook, LUA_MASKCOUNT, 1);
 	return luaL_error(L, "stopped");
 }

@@ -237,16 +237,18 @@ static struct sl_scope *push_scope(lua_State *L)
 	return scope;
 }
 
-/* Slots: scope, future. Nothing of it runs any more; @late: its time was over. */
-static int body_stopped(lua_State *L, int status, lua_KContext late)
+/* Slots: scope, future. The body has ended; @late: it was stopped, unless it came to its end
+ * just before. */
+static int body_over(lua_State *L, int status, lua_KContext late)
 {
 	bool awaited;
+	struct sl_outcome *outcome = sl_future_take(check_future(L, 2), &awaited);
 
 	(void)status;
-	if (!late)
-		return deliver(L, sl_future_take(check_future(L, 2), &awaited));
+	if (!late || outcome->ok)
+		return deliver(L, outcome);
 	sl_share_acquire(L);
-	return fail(L, EXCEEDED);
+	return fail(L, EXCEEDED); /* the future keeps it */
 }
 
 /* Slots: scope, future. The body has ended, or its time is over. What it began goes on if it
@@ -255,15 +257,16 @@ static int body_ended(lua_State *L, int status, lua_KContext ctx)
 {
 	struct sl_scope *scope =
 		((struct scope_handle *)sl_handle_check(L, 1, SCOPE_KIND))->scope;
-	bool late = sl_goroutine_woken(L) == SL_WAKE_DEADLINE;
+	struct sl_future *future = check_future(L, 2);
+	bool late = !sl_future_is_done(future);
 
 	(void)status;
 	(void)ctx;
-	if (!late && !sl_future_has_failed(check_future(L, 2)))
-		return body_stopped(L, LUA_OK, false);
+	if (!late && !sl_future_has_failed(future))
+		return body_over(L, LUA_OK, false);
 	sl_runtime_stop_scope(sl_runtime_of(L), scope);
 	sl_goroutine_prepare(L, &sl_scope_wait_kind, scope, 0);
-	return sl_goroutine_wait(L, late, body_stopped);
+	return sl_goroutine_wait(L, late, body_over);
 }
 
 int sl_timeout(lua_State *L)

@@ -99,18 +99,19 @@ static int fail(lua_State *L, const char *why)
 	return 2;
 }
 
-/* Nothing of it runs any more; @over: because the context is over. */
-static int stopped(lua_State *L, int status, lua_KContext over)
+/* The function has ended; @over: it was stopped, as the context is over, unless it came to its
+ * end just before. */
+static int ended_or_stopped(lua_State *L, int status, lua_KContext over)
 {
 	struct run *run = (struct run *)sl_handle_at(L, SLOT_RUN);
 	bool awaited;
+	struct sl_outcome *outcome = sl_future_take(run->future, &awaited); /* which keeps it */
 
 	(void)status;
 	sl_share_acquire(L);
-	if (over)
+	if (over && !outcome->ok)
 		return fail(L, run->reason(L));
-	/* The future keeps it. */
-	return sl_call_push_outcome(L, sl_future_take(run->future, &awaited));
+	return sl_call_push_outcome(L, outcome);
 }
 
 /* The function has ended, or the context is over. What it began goes on if it succeeded. */
@@ -121,10 +122,10 @@ static int finish(lua_State *L, struct sl_choice *choice)
 
 	(void)choice;
 	if (!over && !sl_future_has_failed(run->future))
-		return stopped(L, LUA_OK, false);
+		return ended_or_stopped(L, LUA_OK, false);
 	sl_runtime_stop_scope(sl_runtime_of(L), run->scope);
 	sl_goroutine_prepare(L, &sl_scope_wait_kind, run->scope, 0);
-	return sl_goroutine_wait(L, over, stopped);
+	return sl_goroutine_wait(L, over, ended_or_stopped);
 }
 
 int sl_context_run(lua_State *L, struct sl_channel *done, const char *(*reason)(lua_State *L))

@@ -224,7 +224,42 @@ START_TEST(a_slot_of_a_pool_is_for_the_next_in_line)
 }
 END_TEST
 
+/* What a call took that was in time, or just not, is told to who waits for it. */
+START_TEST(one_call_under_a_timeout_happens_or_does_not)
+{
+	struct sl_runtime_config config = {.threads = 8};
+
+	task_run_with(&run, &config,
+		"local g, sent, got = goroutine, goroutine.atomic_int(), "
+		"goroutine.atomic_int()\n"
+		"local mu, rw, sem, ch = g.mutex(), g.rwmutex(), g.semaphore(2), g.channel(1)\n"
+		"local forever = g.context()\n"
+		"local handles = {}\n"
+		"for i = 1, 16 do handles[i] = g.async(function()\n"
+		"  math.randomseed(i)\n"
+		"  local function in_time(...)\n"
+		"    if math.random(2) == 1 then return g.timeout(math.random() / 2, ...) end\n"
+		"    return forever:with_timeout(math.random() / 2):run(...)\n"
+		"  end\n"
+		"  for k = 1, 50 do\n"
+		"    if in_time(mu.lock, mu) then g.sleep(0) mu:unlock() end\n"
+		"    if in_time(rw.lock, rw) then g.sleep(0) rw:unlock() end\n"
+		"    if in_time(rw.rlock, rw) then g.sleep(0) rw:runlock() end\n"
+		"    if in_time(sem.acquire, sem) then g.sleep(0) sem:release() end\n"
+		"    if in_time(ch.send, ch, k) then sent:inc() end\n"
+		"    local ok, v, there = in_time(ch.receive, ch)\n"
+		"    if ok and there then got:inc() end\n"
+		"  end end) end\n"
+		"for _, r in ipairs(g.await_all(handles)) do assert(r.success, r.error) end\n"
+		"assert(mu:try_lock() and rw:try_lock() and sem:available() == 2)\n"
+		/* Who sends may be stopped when the value is on its way; it is not lost. */
+		"assert(sent:load() <= got:load() + ch:len(), 'a value is lost')");
+	ck_assert_msg(run.state == SL_STATE_DONE, "%s %s", run.message, run.error);
+	task_finish(&run);
+}
+END_TEST
+
 SL_CHECK_MAIN("lua/give_back", a_value_goes_back_to_its_place, a_value_is_for_the_next_receiver,
 	a_lock_is_free_again, a_lock_is_for_the_next_in_line, a_signal_is_for_the_next_in_line,
 	once_is_for_the_next_in_line, a_result_stays_to_be_awaited,
-	a_slot_of_a_pool_is_for_the_next_in_line)
+	a_slot_of_a_pool_is_for_the_next_in_line, one_call_under_a_timeout_happens_or_does_not)
