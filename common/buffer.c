@@ -56,7 +56,7 @@ failed:
 	return NULL;
 }
 
-bool sl_buffer_append(struct sl_buffer *buffer, const void *data, size_t size)
+bool sl_buffer_append_growing(struct sl_buffer *buffer, const void *data, size_t size)
 {
 	char *at = sl_buffer_reserve(buffer, size);
 

@@ -10,6 +10,8 @@
  * Threads: the owner's.
  */
 
+#include <string.h>
+
 #include "common/base.h"
 
 /* Bytes that somebody else owns. Not terminated; any byte may be in them. */
@@ -38,14 +40,24 @@ void sl_buffer_deinit(struct sl_buffer *buffer);
 /* Forgets the bytes and a failure, keeps the memory. */
 void sl_buffer_clear(struct sl_buffer *buffer);
 
-/* Appends @size bytes. False when memory ran out, now or earlier. */
-bool sl_buffer_append(struct sl_buffer *buffer, const void *data, size_t size);
-
 bool sl_buffer_printf(struct sl_buffer *buffer, const char *fmt, ...) sl_printf(2, 3);
 
 /* Makes room for @size more bytes and returns where they begin; the caller fills
  * them and adds to size. NULL when memory ran out. */
 char *sl_buffer_reserve(struct sl_buffer *buffer, size_t size);
+
+/* Appends @size bytes. False when memory ran out, now or earlier. Most that is appended is a
+ * few bytes for which there is room. */
+bool sl_buffer_append_growing(struct sl_buffer *buffer, const void *data, size_t size);
+static inline bool sl_buffer_append(struct sl_buffer *buffer, const void *data, size_t size)
+{
+	if (buffer->failed || size >= buffer->capacity - buffer->size)
+		return sl_buffer_append_growing(buffer, data, size);
+	if (size > 0)
+		memcpy(buffer->data + buffer->size, data, size);
+	buffer->size += size;
+	return true;
+}
 
 /* Drops the first @size bytes. */
 void sl_buffer_consume(struct sl_buffer *buffer, size_t size);
