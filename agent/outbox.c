@@ -34,8 +34,7 @@ struct sl_outbox {
 
 	pthread_mutex_t lock;
 	/* guarded by: lock */
-	struct sl_buffer scratch; /* one event */
-	struct sl_buffer batch;   /* events that no frame holds yet */
+	struct sl_buffer batch; /* events that no frame holds yet */
 	uint64_t n_batch;
 	struct sl_buffer held; /* frames for which there is no credit */
 	struct sl_buffer out;  /* bytes for the socket */
@@ -74,17 +73,26 @@ static void use_credit_locked(struct sl_outbox *outbox)
 	sl_buffer_consume(&outbox->held, at);
 }
 
-static void seal_locked(struct sl_outbox *outbox)
+/* Makes a frame of the events in the batch, which are its first @size bytes. */
+static void seal_first_locked(struct sl_outbox *outbox, size_t size)
 {
 	struct sl_link_frame frame = {
-		SL_LINK_BATCH, outbox->n_batch, sl_buffer_bytes(&outbox->batch)};
+		SL_LINK_BATCH, outbox->n_batch, {outbox->batch.data, size}};
 
 	if (outbox->n_batch == 0)
 		return;
 	sl_link_append(&outbox->held, &frame);
-	sl_buffer_clear(&outbox->batch);
+	sl_buffer_consume(&outbox->batch, size);
 	outbox->n_batch = 0;
+	/* What one big event needed isn't needed for ever. */
+	if (outbox->batch.size == 0 && outbox->batch.capacity > MAX_PENDING)
+		sl_buffer_deinit(&outbox->batch);
 	use_credit_locked(outbox);
+}
+
+static void seal_locked(struct sl_outbox *outbox)
+{
+	seal_first_locked(outbox, outbox->batch.size);
 }
 
 static void on_blocked(void *ctx);
@@ -215,7 +223,6 @@ void sl_outbox_free(struct sl_outbox *outbox)
 		sl_watch_free(outbox->write_watch);
 	close(outbox->timer_fd);
 	pthread_mutex_destroy(&outbox->lock);
-	sl_buffer_deinit(&outbox->scratch);
 	sl_buffer_deinit(&outbox->batch);
 	sl_buffer_deinit(&outbox->held);
 	sl_buffer_deinit(&outbox->out);
@@ -223,33 +230,50 @@ void sl_outbox_free(struct sl_outbox *outbox)
 	free(outbox);
 }
 
-static bool encode_locked(struct sl_outbox *outbox, const struct sl_event *event)
+/* Appends the event to @out. False, with @out as it was, when it can't be sent. */
+static bool encode(const struct sl_event *event, struct sl_buffer *out)
 {
+	size_t before = out->size;
 	struct sl_error err;
 
-	sl_buffer_clear(&outbox->scratch);
-	return sl_event_encode(event, &outbox->scratch, &err) == 0 &&
-	       outbox->scratch.size <= SL_LINK_MAX_BYTES;
+	if (sl_event_encode(event, out, &err) != 0)
+		return false;
+	if (out->size - before <= SL_LINK_MAX_BYTES)
+		return true;
+	out->size = before;
+	return false;
 }
 
-static void add_scratch_locked(struct sl_outbox *outbox)
+/* An event was encoded into the batch, behind its first @before bytes. */
+static void count_event_locked(struct sl_outbox *outbox, size_t before)
 {
-	if (outbox->batch.size + outbox->scratch.size > SL_LINK_MAX_BYTES)
-		seal_locked(outbox);
-	if (!sl_buffer_append(&outbox->batch, outbox->scratch.data, outbox->scratch.size))
-		return;
+	if (outbox->batch.size > SL_LINK_MAX_BYTES)
+		seal_first_locked(outbox, before);
 	outbox->n_batch++;
 	if (outbox->n_batch == 1)
 		set_timer(outbox);
-	/* What one big event needed isn't needed for ever. */
-	if (outbox->scratch.capacity > MAX_PENDING)
-		sl_buffer_deinit(&outbox->scratch);
+}
+
+static bool add_event_locked(struct sl_outbox *outbox, const struct sl_event *event)
+{
+	size_t before = outbox->batch.size;
+
+	if (!encode(event, &outbox->batch))
+		return false;
+	count_event_locked(outbox, before);
+	return true;
+}
+
+/* Nobody else counts what is counted here: no other processor need be kept away. */
+static void count_locked(struct sl_outbox *outbox, unsigned item, uint64_t n)
+{
+	sl_tally_set(outbox->tally, item, sl_tally_get(outbox->tally, item) + n);
 }
 
 static void drop_locked(struct sl_outbox *outbox, size_t bytes)
 {
 	outbox->dropped.bytes += bytes;
-	sl_tally_add(outbox->tally, SL_TALLY_DROPPED_BYTES, bytes);
+	count_locked(outbox, SL_TALLY_DROPPED_BYTES, bytes);
 	outbox->dropped.lines++;
 }
 
@@ -263,38 +287,40 @@ static void say_cap_reached_locked(struct sl_outbox *outbox)
 		SL_MAX_JOB_LOG_BYTES >> 20);
 	event.log.level = SL_LOG_WARNING;
 	event.log.message = sl_bytes_of(text);
-	if (encode_locked(outbox, &event))
-		add_scratch_locked(outbox);
+	add_event_locked(outbox, &event);
 }
 
 /* What the task says, whether it is sent or not. A line in pieces is one. */
-static void count_output(struct sl_outbox *outbox, const struct sl_event *event)
+static void count_output_locked(struct sl_outbox *outbox, const struct sl_event *event)
 {
 	if (event->kind == SL_EVENT_OUT)
-		sl_tally_add(outbox->tally,
+		count_locked(outbox,
 			event->out.stream == 1 ? SL_TALLY_STDOUT_BYTES : SL_TALLY_STDERR_BYTES,
 			event->out.bytes.size);
 	else if (!event->log.continued)
-		sl_tally_add(outbox->tally, SL_TALLY_LOG_LINES + event->log.level, 1);
+		count_locked(outbox, SL_TALLY_LOG_LINES + event->log.level, 1);
 }
 
 static void add_output_locked(struct sl_outbox *outbox, const struct sl_event *event)
 {
 	size_t bytes =
 		event->kind == SL_EVENT_LOG ? event->log.message.size : event->out.bytes.size;
+	size_t before = outbox->batch.size, size;
 
-	count_output(outbox, event);
-	if (outbox->dropped.lines > 0 || !encode_locked(outbox, event)) {
+	count_output_locked(outbox, event);
+	if (outbox->dropped.lines > 0 || !encode(event, &outbox->batch)) {
 		drop_locked(outbox, bytes);
 		return;
 	}
-	if (outbox->log_bytes + outbox->scratch.size > SL_MAX_JOB_LOG_BYTES) {
+	size = outbox->batch.size - before;
+	if (outbox->log_bytes + size > SL_MAX_JOB_LOG_BYTES) {
+		outbox->batch.size = before;
 		drop_locked(outbox, bytes);
 		say_cap_reached_locked(outbox);
 		return;
 	}
-	outbox->log_bytes += outbox->scratch.size;
-	add_scratch_locked(outbox);
+	outbox->log_bytes += size;
+	count_event_locked(outbox, before);
 }
 
 /* Values too big for a message are what a function returned: its success is still news. */
@@ -305,23 +331,22 @@ static void add_task_locked(struct sl_outbox *outbox, const struct sl_event *eve
 	struct sl_value stand_in = {
 		.kind = SL_VALUE_STRING, .string = {text, sizeof(text) - 1}};
 
-	if (!encode_locked(outbox, event)) {
-		small.task.n_values = event->task.success ? 1 : 0;
-		small.task.values = &stand_in;
-		if (!event->task.success)
-			small.task.error = stand_in;
-		if (!encode_locked(outbox, &small))
-			return;
-	}
-	add_scratch_locked(outbox);
+	if (add_event_locked(outbox, event))
+		return;
+	small.task.n_values = event->task.success ? 1 : 0;
+	small.task.values = &stand_in;
+	if (!event->task.success)
+		small.task.error = stand_in;
+	add_event_locked(outbox, &small);
 }
 
 static void keep_result_locked(struct sl_outbox *outbox, const struct sl_event *event)
 {
+	size_t older = outbox->result.size;
 	struct sl_event small = *event;
 	char text[128];
 
-	if (!encode_locked(outbox, event)) {
+	if (!encode(event, &outbox->result)) {
 		snprintf(text, sizeof(text),
 			"what the task returned is too large to be sent: an event has at most "
 			"%u "
@@ -333,11 +358,10 @@ static void keep_result_locked(struct sl_outbox *outbox, const struct sl_event *
 		small.result.error = (struct sl_value){0};
 		small.result.traceback = (struct sl_bytes){0};
 		outbox->result_failed = true;
-		if (!encode_locked(outbox, &small))
+		if (!encode(&small, &outbox->result))
 			return;
 	}
-	sl_buffer_clear(&outbox->result);
-	sl_buffer_append(&outbox->result, outbox->scratch.data, outbox->scratch.size);
+	sl_buffer_consume(&outbox->result, older);
 }
 
 static void add_locked(struct sl_outbox *outbox, const struct sl_event *event)
@@ -354,8 +378,7 @@ static void add_locked(struct sl_outbox *outbox, const struct sl_event *event)
 		add_task_locked(outbox, event);
 		break;
 	default:
-		if (encode_locked(outbox, event))
-			add_scratch_locked(outbox);
+		add_event_locked(outbox, event);
 	}
 }
 
@@ -405,8 +428,8 @@ static void add_last_words_locked(struct sl_outbox *outbox)
 	struct sl_event event = {.kind = SL_EVENT_DROPPED, .time_us = sl_clock_wall_us()};
 
 	event.dropped = outbox->dropped;
-	if (outbox->dropped.lines > 0 && encode_locked(outbox, &event))
-		add_scratch_locked(outbox);
+	if (outbox->dropped.lines > 0)
+		add_event_locked(outbox, &event);
 	if (outbox->batch.size + outbox->result.size > SL_LINK_MAX_BYTES)
 		seal_locked(outbox);
 	if (outbox->result.size > 0 &&
