@@ -183,12 +183,7 @@ static const struct sl_wait_kind full_kind = {
 
 uint64_t sl_runtime_drain_mark(struct sl_runtime *runtime)
 {
-	uint64_t mark;
-
-	pthread_mutex_lock(&runtime->lock);
-	mark = runtime->n_drained;
-	pthread_mutex_unlock(&runtime->lock);
-	return mark;
+	return atomic_load_explicit(&runtime->n_drained, memory_order_acquire);
 }
 
 static int return_results(lua_State *L, int status, lua_KContext n_results)

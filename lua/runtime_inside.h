@@ -54,8 +54,9 @@ struct sl_runtime {
 	/* All there are; guarded by: lock. */
 	struct sl_channel *channels;
 
-	struct sl_waiters full;    /* guarded by: lock; wait for sl_runtime_drained() */
-	uint64_t n_drained;        /* guarded by: lock; how often that was called */
+	struct sl_waiters full; /* guarded by: lock; wait for sl_runtime_drained() */
+	/* How often that was called; written under: lock, read by whoever is about to emit. */
+	_Atomic uint64_t n_drained;
 	struct sl_pool *pools;     /* guarded by: lock */
 	bool cancelled;            /* guarded by: lock */
 	char why[256];             /* guarded by: lock; of cancelled */

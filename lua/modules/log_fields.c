@@ -159,6 +159,12 @@ struct sl_bytes sl_log_fields_push_text(lua_State *L, int n)
 	struct sl_bytes text;
 	luaL_Buffer buffer;
 
+	/* Most lines are one string, and stand there already. */
+	if (n == 1 && lua_type(L, 1) == LUA_TSTRING) {
+		lua_pushvalue(L, 1);
+		text.data = lua_tolstring(L, -1, &text.size);
+		return text;
+	}
 	luaL_buffinit(L, &buffer);
 	for (int i = 1; i <= n; i++) {
 		if (i > 1)
