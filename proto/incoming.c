@@ -50,6 +50,9 @@ char *sl_incoming_room(struct sl_incoming *incoming, size_t *out_size)
 {
 	drop_taken(incoming);
 	*out_size = room_wanted(incoming);
+	/* What there is in memory already is free to be used: one read instead of many. */
+	if (*out_size < incoming->bytes.capacity - incoming->bytes.size)
+		*out_size = incoming->bytes.capacity - incoming->bytes.size;
 	return sl_buffer_reserve(&incoming->bytes, *out_size);
 }
 
