@@ -27,11 +27,32 @@ bool sl_items_of_map(struct sl_bytes document, struct sl_items *out)
 	return open_items(document, SL_SCAN_MAP, out);
 }
 
-bool sl_items_next(struct sl_items *items, struct sl_bytes *out)
+#define FIRST(item) ((uint8_t)(item).data[0])
+#define NIL 0xc0
+#define UINT8 0xcc
+#define UINT64 0xcf
+#define SMALL_BELOW 0x80 /* such a byte is an integer: itself */
+
+/* How many bytes the value at the beginning of @rest takes up; 0 when it isn't all there. */
+static size_t size_of_next(struct sl_bytes rest)
 {
+	struct sl_scan_head head;
 	size_t size = 0;
 
-	if (items->n_left == 0 || sl_scan_value(items->rest, &size, NULL, NULL))
+	if (rest.size > 0 && FIRST(rest) < SMALL_BELOW)
+		return 1;
+	if (!sl_scan_head(rest, &head))
+		return 0;
+	if (head.n_items == 0)
+		return head.head_bytes + head.body_bytes;
+	return sl_scan_value(rest, &size, NULL, NULL) ? 0 : size;
+}
+
+bool sl_items_next(struct sl_items *items, struct sl_bytes *out)
+{
+	size_t size = items->n_left > 0 ? size_of_next(items->rest) : 0;
+
+	if (size == 0)
 		return false;
 	*out = (struct sl_bytes){items->rest.data, size};
 	items->rest.data += size;
@@ -39,10 +60,6 @@ bool sl_items_next(struct sl_items *items, struct sl_bytes *out)
 	items->n_left--;
 	return true;
 }
-
-#define FIRST(item) ((uint8_t)(item).data[0])
-#define NIL 0xc0
-#define SMALL_BELOW 0x80 /* such a byte is an integer: itself */
 
 /* Unpacks what is no array and no map. Nothing else takes memory from the zone, so that it may
  * be an empty one: without any libmsgpack would make one and keep it. */
@@ -63,15 +80,31 @@ bool sl_item_is_nil(struct sl_bytes item)
 	return item.size > 0 && FIRST(item) == NIL;
 }
 
+/* Reads an integer in one of the forms without a sign, which is how times, levels and counts
+ * come: each event has a handful. */
+static bool read_unsigned(struct sl_bytes item, uint64_t *out)
+{
+	uint8_t first = item.size > 0 ? FIRST(item) : NIL;
+	uint64_t number = 0;
+
+	if (first < SMALL_BELOW) {
+		*out = first;
+		return true;
+	}
+	if (first < UINT8 || first > UINT64 || item.size <= (size_t)1 << (first - UINT8))
+		return false;
+	for (size_t i = 1; i <= (size_t)1 << (first - UINT8); i++)
+		number = number << 8 | (uint8_t)item.data[i];
+	*out = number;
+	return true;
+}
+
 bool sl_item_uint(struct sl_bytes item, uint64_t *out)
 {
 	msgpack_object object;
 
-	/* Most are small: levels, kinds, counts. */
-	if (item.size > 0 && FIRST(item) < SMALL_BELOW) {
-		*out = FIRST(item);
+	if (read_unsigned(item, out))
 		return true;
-	}
 	if (!unpack(item, &object) || object.type != MSGPACK_OBJECT_POSITIVE_INTEGER)
 		return false;
 	*out = object.via.u64;
@@ -81,7 +114,14 @@ bool sl_item_uint(struct sl_bytes item, uint64_t *out)
 bool sl_item_int(struct sl_bytes item, int64_t *out)
 {
 	msgpack_object object;
+	uint64_t number;
 
+	if (read_unsigned(item, &number)) {
+		if (number > INT64_MAX)
+			return false;
+		*out = (int64_t)number;
+		return true;
+	}
 	if (!unpack(item, &object))
 		return false;
 	if (object.type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
