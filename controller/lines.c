@@ -113,7 +113,9 @@ void sl_lines_add(struct sl_lines *lines, uint64_t number, const struct sl_event
 	struct sl_event piece = *event;
 	struct sl_bytes *text;
 
-	if (event->kind != SL_EVENT_LOG && event->kind != SL_EVENT_OUT) {
+	/* Most lines are whole, and none is open. */
+	if ((event->kind != SL_EVENT_LOG && event->kind != SL_EVENT_OUT) ||
+		(TAILQ_EMPTY(&lines->open) && !goes_on(event))) {
 		lines->event(lines->ctx, number, event);
 		return;
 	}
