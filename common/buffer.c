@@ -70,22 +70,26 @@ bool sl_buffer_append_growing(struct sl_buffer *buffer, const void *data, size_t
 
 bool sl_buffer_printf(struct sl_buffer *buffer, const char *fmt, ...)
 {
+	char *at = sl_buffer_reserve(buffer, 1);
+	size_t room = buffer->capacity - buffer->size;
 	va_list args;
-	char *at;
 	int n;
 
-	va_start(args, fmt);
-	n = vsnprintf(NULL, 0, fmt, args);
-	va_end(args);
-	if (n < 0)
-		return false;
-
-	at = sl_buffer_reserve(buffer, (size_t)n + 1);
 	if (!at)
 		return false;
 	va_start(args, fmt);
-	vsnprintf(at, (size_t)n + 1, fmt, args);
+	n = vsnprintf(at, room, fmt, args);
 	va_end(args);
+	if (n < 0)
+		return false;
+	if ((size_t)n >= room) {
+		at = sl_buffer_reserve(buffer, (size_t)n + 1);
+		if (!at)
+			return false;
+		va_start(args, fmt);
+		vsnprintf(at, (size_t)n + 1, fmt, args);
+		va_end(args);
+	}
 	buffer->size += (size_t)n;
 	return true;
 }
