@@ -60,6 +60,12 @@ static void escape(struct sl_buffer *out, uint32_t code)
 		sl_buffer_printf(out, "\\u%04x", (unsigned)code);
 }
 
+/* Most characters: ASCII that stands for itself. */
+static bool is_plain(char c)
+{
+	return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
 void sl_json_string(struct sl_buffer *out, struct sl_bytes text)
 {
 	size_t from = 0, at = 0;
@@ -67,7 +73,13 @@ void sl_json_string(struct sl_buffer *out, struct sl_bytes text)
 	sl_buffer_append(out, "\"", 1);
 	while (at < text.size) {
 		uint32_t code = 0;
-		size_t n = sl_utf8_at(text.data + at, text.size - at, &code);
+		size_t n;
+
+		if (is_plain(text.data[at])) {
+			at++;
+			continue;
+		}
+		n = sl_utf8_at(text.data + at, text.size - at, &code);
 
 		/* U+2028 and U+2029 end a line for some readers of JSON lines. */
 		if (n && code >= ' ' && code != '"' && code != '\\' && code != 0x7f &&
@@ -346,7 +358,11 @@ void sl_json_key(struct sl_buffer *out, const char *key)
 {
 	char last = out->size ? out->data[out->size - 1] : '{';
 
-	sl_buffer_printf(out, "%s\"%s\":", last == '{' ? "" : ",", key);
+	if (last != '{')
+		sl_buffer_append(out, ",", 1);
+	sl_buffer_append(out, "\"", 1);
+	sl_buffer_append(out, key, strlen(key));
+	sl_buffer_append(out, "\":", 2);
 }
 
 void sl_json_text_member(struct sl_buffer *out, const char *key, struct sl_bytes text)

@@ -18,8 +18,14 @@ void sl_printable(struct sl_buffer *out, struct sl_bytes text, bool newlines)
 
 	while (at < text.size) {
 		uint32_t code = 0;
-		size_t n = sl_utf8_at(text.data + at, text.size - at, &code);
+		size_t n;
 
+		/* Most characters: ASCII that one can see. */
+		if (text.data[at] >= ' ' && text.data[at] < 0x7f) {
+			at++;
+			continue;
+		}
+		n = sl_utf8_at(text.data + at, text.size - at, &code);
 		if (n && (!is_dangerous(code) || code == '\t' || (code == '\n' && newlines))) {
 			at += n;
 			continue;
