@@ -11,6 +11,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#define PREFIX_BYTES 64
+#define CUT "…"
+
 static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
 
 static const char *program_name; /* immutable after the first sl_log_setup() */
@@ -71,18 +74,31 @@ static void make_printable(char *line, size_t n)
 			line[i] = '?';
 }
 
+/* Cuts the text short, not inside of a UTF-8 character, and says so. Returns its size. */
+static int cut(char *text)
+{
+	int n = SL_LOG_MAX_TEXT;
+
+	for (int i = 0; i < 3 && (text[n] & 0xC0) == 0x80; i++)
+		n--;
+	memcpy(text + n, CUT, sizeof(CUT));
+	return n + (int)sizeof(CUT) - 1;
+}
+
 /* Writes the line to the sink or to stderr. */
 static sl_printf(4, 0) void put(enum sl_log_level level, const struct sl_log_field *fields,
 	size_t n_fields, const char *fmt, va_list args)
 {
-	char line[1024];
+	/* One byte of what is too much, to see whether a character is cut through. */
+	char line[PREFIX_BYTES + SL_LOG_MAX_TEXT + 1 + sizeof(CUT)];
 	int start, n;
 
 	atomic_fetch_add_explicit(&n_lines[level], 1, memory_order_relaxed);
-	start = n = write_prefix(line, sizeof(line), level);
-	n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, args);
-	if (n > (int)sizeof(line) - 2)
-		n = (int)sizeof(line) - 2;
+	start = write_prefix(line, PREFIX_BYTES, level);
+	n = vsnprintf(line + start, SL_LOG_MAX_TEXT + 2, fmt, args);
+	if (n > SL_LOG_MAX_TEXT)
+		n = cut(line + start);
+	n += start;
 	make_printable(line, (size_t)n);
 	if (sink && sink(sink_ctx, &(struct sl_log_line){level, line + start,
 					   (size_t)(n - start), fields, n_fields}))

@@ -29,6 +29,8 @@ void sl_log_setup(const char *program, enum sl_log_level level);
 /* Whether a line at @level would be written: for lines that are dear to make. */
 bool sl_log_on(enum sl_log_level level);
 
+/* A text of more than SL_LOG_MAX_TEXT bytes is cut, and ends in "…" then. */
+#define SL_LOG_MAX_TEXT 900
 void sl_log(enum sl_log_level level, const char *fmt, ...) sl_printf(2, 3);
 
 /* What a line is about, for programs that read it. Borrowed. */

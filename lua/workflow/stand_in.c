@@ -67,6 +67,21 @@ static void add_fields(lua_State *L)
 	lua_settop(L, text);
 }
 
+/* As many lines of the log as it takes: nothing of what somebody wrote is cut. */
+static void log_whole(enum sl_log_level level, const char *line, size_t size)
+{
+	while (size > SL_LOG_MAX_TEXT) {
+		size_t n = SL_LOG_MAX_TEXT;
+
+		for (int i = 0; i < 3 && (line[n] & 0xC0) == 0x80; i++)
+			n--;
+		sl_log(level, "%.*s", (int)n, line);
+		line += n;
+		size -= n;
+	}
+	sl_log(level, "%.*s", (int)size, line);
+}
+
 /* One line of the log for each line of the text. */
 static int log_lines(lua_State *L, enum sl_log_level level)
 {
@@ -84,7 +99,7 @@ static int log_lines(lua_State *L, enum sl_log_level level)
 	for (;;) {
 		size_t n = strcspn(at, "\n");
 
-		sl_log(level, "%.*s", (int)n, at);
+		log_whole(level, at, n);
 		if (at[n] == '\0')
 			return 0;
 		at += n + 1;

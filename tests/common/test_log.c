@@ -54,8 +54,9 @@ START_TEST(a_peer_can_not_forge_a_second_line)
 }
 END_TEST
 
-START_TEST(an_endless_line_is_cut_and_still_ends)
+START_TEST(an_endless_line_is_cut_and_says_so)
 {
+	static const char end[] = "xxx…\n";
 	char text[3000];
 	size_t n;
 
@@ -64,7 +65,34 @@ START_TEST(an_endless_line_is_cut_and_still_ends)
 	sl_log_setup("prog", SL_LOG_INFO);
 	n = strlen(stderr_of(SL_LOG_INFO, text));
 	ck_assert_uint_le(n, 1024);
-	ck_assert_int_eq(written[n - 1], '\n');
+	ck_assert_str_eq(written + n - strlen(end), end);
+}
+END_TEST
+
+START_TEST(a_line_as_long_as_may_be_is_whole)
+{
+	char text[SL_LOG_MAX_TEXT + 1], *line = NULL;
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	sl_log_setup("prog", SL_LOG_INFO);
+	ck_assert_int_gt(asprintf(&line, "prog: info: %s\n", text), 0);
+	ck_assert_str_eq(stderr_of(SL_LOG_INFO, text), line);
+	free(line);
+}
+END_TEST
+
+START_TEST(no_character_is_cut_through)
+{
+	static const char end[] = "xx…\n";
+	char text[SL_LOG_MAX_TEXT + 20];
+	size_t n;
+
+	memset(text, 'x', sizeof(text));
+	strcpy(text + SL_LOG_MAX_TEXT - 2, "€ and more");
+	sl_log_setup("prog", SL_LOG_INFO);
+	n = strlen(stderr_of(SL_LOG_INFO, text));
+	ck_assert_str_eq(written + n - strlen(end), end);
 }
 END_TEST
 
@@ -93,5 +121,6 @@ END_TEST
 
 SL_CHECK_MAIN("log", a_line_names_program_level_and_event,
 	what_is_below_the_threshold_is_left_out, a_peer_can_not_forge_a_second_line,
-	an_endless_line_is_cut_and_still_ends, the_journal_gets_the_priority_instead,
+	an_endless_line_is_cut_and_says_so, a_line_as_long_as_may_be_is_whole,
+	no_character_is_cut_through, the_journal_gets_the_priority_instead,
 	a_stderr_that_is_not_the_journals_is_written_to_as_ever)

@@ -194,6 +194,12 @@ end):delegate_to("web-01"):build()
         result = self.assertExit(self.sloth("run", path), 0)
         self.assertIn("on this machine", result.out)
 
+    def test_nothing_is_cut_of_what_the_file_logs(self):
+        path = self.workflow('log.warn(("x"):rep(2000) .. ("€"):rep(500))\n'
+                             'task("here"):command(function() end):build()\n')
+        result = self.assertExit(self.sloth("run", path), 0)
+        self.assertEqual((result.err.count("x"), result.err.count("€")), (2000, 500))
+
 
 class BeforeAnythingRuns(Case):
     """Exit status 2: nothing was started, and the message says where to look."""
