@@ -16,6 +16,7 @@
 #include "common/error.h"
 #include "lua/schedule/goroutine.h"
 #include "lua/schedule/preempt.h"
+#include "lua/schedule/queue.h"
 #include "lua/state/region.h"
 
 enum {
@@ -34,14 +35,9 @@ enum place {
 	N_PLACES,
 };
 
-struct queue {
-	struct sl_goroutine *head, **tail;
-	_Atomic size_t n; /* atomic: written under the lock, read as a hint */
-};
-
 struct processor {
 	pthread_mutex_t lock;
-	struct queue queue;       /* guarded by: lock */
+	struct sl_queue queue;    /* guarded by: lock */
 	_Atomic unsigned n_picks; /* atomic: it may be taken from a thread that looks at it */
 	struct processor *next_free;
 };
@@ -55,7 +51,7 @@ struct sl_scheduler {
 	uint64_t seed;                /* immutable once it runs; 0: none */
 
 	pthread_mutex_t inject_lock;
-	struct queue inject; /* guarded by: inject_lock */
+	struct sl_queue inject; /* guarded by: inject_lock */
 
 	_Atomic unsigned wake_seq; /* futex: threads that have a processor and no work */
 	_Atomic unsigned n_sleeping, n_spinning;
@@ -77,69 +73,14 @@ struct sl_worker *sl_worker_self(void)
 	return self;
 }
 
-/* ---- queues ---- */
-
-static void queue_init(struct queue *queue)
-{
-	queue->head = NULL;
-	queue->tail = &queue->head;
-	atomic_store(&queue->n, 0);
-}
-
-static size_t queued(struct queue *queue)
-{
-	return atomic_load_explicit(&queue->n, memory_order_relaxed);
-}
-
-static void push_locked(struct queue *queue, struct sl_goroutine *goroutine)
-{
-	goroutine->next = NULL;
-	*queue->tail = goroutine;
-	queue->tail = &goroutine->next;
-	atomic_fetch_add(&queue->n, 1);
-}
-
-/* The first @n, or as many as there are, as a chain. */
-static struct sl_goroutine *pop_locked(struct queue *queue, size_t n, size_t *popped)
-{
-	struct sl_goroutine *first = queue->head, *last = first;
-	size_t got = first ? 1 : 0;
-
-	while (last && got < n && last->next) {
-		last = last->next;
-		got++;
-	}
-	if (last) {
-		queue->head = last->next;
-		if (!queue->head)
-			queue->tail = &queue->head;
-		last->next = NULL;
-		atomic_fetch_sub(&queue->n, got);
-	}
-	*popped = got;
-	return first;
-}
-
-/* In front of all others. */
-static void push_front_locked(struct queue *queue, struct sl_goroutine *goroutine)
-{
-	goroutine->next = queue->head;
-	if (!queue->head)
-		queue->tail = &goroutine->next;
-	queue->head = goroutine;
-	atomic_fetch_add(&queue->n, 1);
-}
+/* ---- picking ---- */
 
 static void push_chain(struct processor *processor, struct sl_goroutine *chain, size_t n)
 {
 	if (!chain)
 		return;
 	pthread_mutex_lock(&processor->lock);
-	*processor->queue.tail = chain;
-	while (chain->next)
-		chain = chain->next;
-	processor->queue.tail = &chain->next;
-	atomic_fetch_add(&processor->queue.n, n);
+	sl_queue_push_chain(&processor->queue, chain, n);
 	pthread_mutex_unlock(&processor->lock);
 }
 
@@ -148,10 +89,10 @@ static struct sl_goroutine *take_own(struct processor *processor)
 	struct sl_goroutine *goroutine;
 	size_t n;
 
-	if (queued(&processor->queue) == 0)
+	if (sl_queue_length(&processor->queue) == 0)
 		return NULL;
 	pthread_mutex_lock(&processor->lock);
-	goroutine = pop_locked(&processor->queue, 1, &n);
+	goroutine = sl_queue_pop(&processor->queue, 1, &n);
 	pthread_mutex_unlock(&processor->lock);
 	return goroutine;
 }
@@ -171,13 +112,13 @@ static struct sl_goroutine *take_injected(
 	struct sl_scheduler *scheduler, struct processor *processor)
 {
 	struct sl_goroutine *chain;
-	size_t n = queued(&scheduler->inject);
+	size_t n = sl_queue_length(&scheduler->inject);
 
 	if (n == 0)
 		return NULL;
 	n = n / scheduler->n_processors + 1;
 	pthread_mutex_lock(&scheduler->inject_lock);
-	chain = pop_locked(&scheduler->inject, n < BATCH ? n : BATCH, &n);
+	chain = sl_queue_pop(&scheduler->inject, n < BATCH ? n : BATCH, &n);
 	pthread_mutex_unlock(&scheduler->inject_lock);
 	return keep_first(processor, chain, n);
 }
@@ -192,12 +133,13 @@ static struct sl_goroutine *steal(
 		struct processor *other =
 			&scheduler->processors[(me + first + i) % scheduler->n_processors];
 		struct sl_goroutine *chain;
-		size_t n = queued(&other->queue);
+		size_t n = sl_queue_length(&other->queue);
 
 		if (n == 0 || other == processor)
 			continue;
 		pthread_mutex_lock(&other->lock);
-		chain = pop_locked(&other->queue, (queued(&other->queue) + 1) / 2, &n);
+		chain = sl_queue_pop(
+			&other->queue, (sl_queue_length(&other->queue) + 1) / 2, &n);
 		pthread_mutex_unlock(&other->lock);
 		if (chain)
 			return keep_first(processor, chain, n);
@@ -399,13 +341,13 @@ void sl_scheduler_ready(struct sl_scheduler *scheduler, struct sl_goroutine *gor
 	if (processor && place != IN_COMMON) {
 		pthread_mutex_lock(&processor->lock);
 		if (place == IN_FRONT)
-			push_front_locked(&processor->queue, goroutine);
+			sl_queue_push_front(&processor->queue, goroutine);
 		else
-			push_locked(&processor->queue, goroutine);
+			sl_queue_push(&processor->queue, goroutine);
 		pthread_mutex_unlock(&processor->lock);
 	} else {
 		pthread_mutex_lock(&scheduler->inject_lock);
-		push_locked(&scheduler->inject, goroutine);
+		sl_queue_push(&scheduler->inject, goroutine);
 		pthread_mutex_unlock(&scheduler->inject_lock);
 	}
 	call_for_help(scheduler);
@@ -620,14 +562,14 @@ int sl_scheduler_new(unsigned n_threads, void (*busy)(void *ctx), void (*idle)(v
 	pthread_mutex_init(&scheduler->inject_lock, NULL);
 	pthread_mutex_init(&scheduler->lock, NULL);
 	pthread_cond_init(&scheduler->spares, NULL);
-	queue_init(&scheduler->inject);
+	sl_queue_init(&scheduler->inject);
 	scheduler->busy = busy;
 	scheduler->idle = idle;
 	scheduler->ctx = ctx;
 	scheduler->n_processors = n_threads;
 	for (unsigned i = n_threads; i > 0; i--) {
 		pthread_mutex_init(&scheduler->processors[i - 1].lock, NULL);
-		queue_init(&scheduler->processors[i - 1].queue);
+		sl_queue_init(&scheduler->processors[i - 1].queue);
 		give_processor_locked(scheduler, &scheduler->processors[i - 1]);
 	}
 	*out = scheduler;
