@@ -324,6 +324,20 @@ static void check_not_own(lua_State *L, const struct sl_pool *pool, const char *
 			L, "%s: a task of pool '%s' would wait for itself", what, pool->name);
 }
 
+/* Makes the pool that is named the only slot. NULL: there is none. Raises for a task of it,
+ * which calls @what. */
+static struct sl_pool *take_awaited(lua_State *L, const char *what)
+{
+	struct sl_pool *pool = push_pool(L);
+
+	if (!pool)
+		return NULL;
+	lua_replace(L, 1);
+	lua_settop(L, 1);
+	check_not_own(L, pool, what);
+	return pool;
+}
+
 /* Slots: pool. */
 static int waited(lua_State *L, int status, lua_KContext ctx)
 {
@@ -339,13 +353,10 @@ static int waited(lua_State *L, int status, lua_KContext ctx)
 int sl_pool_wait(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	struct sl_pool *pool = push_pool(L);
+	struct sl_pool *pool = take_awaited(L, "pool_wait");
 
 	if (!pool)
 		return fail(L, false, "pool not found: %s", name);
-	lua_replace(L, 1);
-	lua_settop(L, 1);
-	check_not_own(L, pool, "pool_wait");
 	sl_goroutine_prepare(L, &idle_kind, pool, 0);
 	return sl_goroutine_wait(L, 0, waited);
 }
@@ -370,13 +381,10 @@ static int closed(lua_State *L, int status, lua_KContext ctx)
 int sl_pool_close(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	struct sl_pool *pool = push_pool(L);
+	struct sl_pool *pool = take_awaited(L, "pool_close");
 
 	if (!pool)
 		return fail(L, false, "pool not found: %s", name);
-	lua_replace(L, 1);
-	lua_settop(L, 1);
-	check_not_own(L, pool, "pool_close");
 	pthread_mutex_lock(&pool->lock);
 	pool->closed = true;
 	sl_waiters_wake_all(&pool->slots);
