@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buffer.h"
 #include "common/error.h"
@@ -218,6 +219,22 @@ static inline void task_raises(const char *body, const char *error)
 	                                                  : run.error;
 	ck_assert_str_eq(text, error);
 	task_finish(&run);
+}
+
+/* A thread: cancels the task at its first event. */
+static inline void *task_cancel_after_log(void *arg)
+{
+	struct task_run *task = arg;
+	size_t n = 0;
+
+	while (n == 0) {
+		pthread_mutex_lock(&task->lock);
+		n = task->n_events;
+		pthread_mutex_unlock(&task->lock);
+		usleep(1000);
+	}
+	sl_runtime_cancel(task->runtime, "enough");
+	return NULL;
 }
 
 #define task_seen(run, text)                                                                   \

@@ -18,21 +18,6 @@
 
 static struct task_run run;
 
-static void *cancel_after_log(void *arg)
-{
-	struct task_run *task = arg;
-	size_t n = 0;
-
-	while (n == 0) {
-		pthread_mutex_lock(&task->lock);
-		n = task->n_events;
-		pthread_mutex_unlock(&task->lock);
-		usleep(1000);
-	}
-	sl_runtime_cancel(task->runtime, "enough");
-	return NULL;
-}
-
 START_TEST(a_line_is_for_the_shell_and_words_are_not)
 {
 	task_ok("local r = exec.run('echo a b; echo c >&2; exit 3')\n"
@@ -208,7 +193,7 @@ START_TEST(what_was_cancelled_is_gone_when_the_task_is_over)
 		BROOD "goroutine.spawn(exec.run, brood)\n"
 		      "while not is_full() do goroutine.sleep(5) end\n"
 		      "log.info('on') goroutine.sleep(1e9)");
-	pthread_create(&thread, NULL, cancel_after_log, &run);
+	pthread_create(&thread, NULL, task_cancel_after_log, &run);
 	run.state = sl_runtime_run(run.runtime, &run.task);
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	ck_assert_int_eq(errno, ECHILD);

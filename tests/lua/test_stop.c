@@ -90,21 +90,6 @@ START_TEST(a_timeout_stops_whatever_runs)
 }
 END_TEST
 
-static void *cancel_after_log(void *arg)
-{
-	struct task_run *task = arg;
-	size_t n = 0;
-
-	while (n == 0) {
-		pthread_mutex_lock(&task->lock);
-		n = task->n_events;
-		pthread_mutex_unlock(&task->lock);
-		usleep(1000);
-	}
-	sl_runtime_cancel(task->runtime, "enough");
-	return NULL;
-}
-
 START_TEST(a_cancel_stops_whatever_runs)
 {
 	struct sl_runtime_config config = {.threads = 2};
@@ -113,7 +98,7 @@ START_TEST(a_cancel_stops_whatever_runs)
 
 	snprintf(body, sizeof(body), "log.info('on') %s", endless[_i]);
 	task_prepare(&run, &config, body);
-	pthread_create(&thread, NULL, cancel_after_log, &run);
+	pthread_create(&thread, NULL, task_cancel_after_log, &run);
 	run.state = sl_runtime_run(run.runtime, &run.task);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(run.state, SL_STATE_CANCELLED);
@@ -165,7 +150,7 @@ START_TEST(nobody_goes_on_because_another_was_stopped)
 		"  log.info('went on')\n"
 		"end) end\n"
 		"goroutine.sleep(50) log.info('on') goroutine.sleep(1e9)");
-	pthread_create(&thread, NULL, cancel_after_log, &run);
+	pthread_create(&thread, NULL, task_cancel_after_log, &run);
 	run.state = sl_runtime_run(run.runtime, &run.task);
 	pthread_join(thread, NULL);
 	sl_buffer_append(&run.events, "", 1);
